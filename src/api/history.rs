@@ -7,6 +7,8 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::io;
+use std::io::{BufRead, Read as _};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -69,6 +71,21 @@ pub struct HistoryCall<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadLine(String);
+
+/// Reads the next line, with its end, into `line`, and answers how many bytes it takes in all; 0 at
+/// the end. Of a line that is longer than [`MAX_LINE`] one byte more than that is kept.
+///
+/// # Errors
+/// `reader` cannot be read.
+pub fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
+    line.clear();
+    let longest = MAX_LINE as u64 + 1;
+    let read = reader.take(longest).read_until(b'\n', line)?;
+    if read <= MAX_LINE || line.ends_with(b"\n") {
+        return Ok(read);
+    }
+    Ok(read + reader.skip_until(b'\n')?)
+}
 
 impl<'a> HistoryRun<'a> {
     /// Reads one line.
@@ -374,5 +391,22 @@ mod tests {
             (30, MAX_NAMED, 11)
         );
         assert!(!list[1].skipped);
+    }
+
+    #[test]
+    fn g7_a_line_is_kept_up_to_its_bound_and_the_next_one_is_whole() {
+        let lengths = |length: usize| {
+            let text = format!("{}\nnext\n", "x".repeat(length - 1));
+            let (mut reader, mut line) = (text.as_bytes(), Vec::new());
+            let taken = next_line(&mut reader, &mut line).unwrap();
+            let kept = line.len();
+            assert_eq!(next_line(&mut reader, &mut line).unwrap(), 5);
+            assert_eq!(line, b"next\n");
+            assert_eq!(next_line(&mut reader, &mut line).unwrap(), 0);
+            (taken, kept)
+        };
+        assert_eq!(lengths(MAX_LINE), (MAX_LINE, MAX_LINE));
+        assert_eq!(lengths(MAX_LINE + 1), (MAX_LINE + 1, MAX_LINE + 1));
+        assert_eq!(lengths(2 * MAX_LINE), (2 * MAX_LINE, MAX_LINE + 1));
     }
 }

@@ -182,3 +182,24 @@ pub fn verify_ledger(
 pub fn entries(dir: &Path) -> Result<u64, store::OpenError> {
     store::LedgerPast::of(dir).rows()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g7_a_line_is_read_up_to_its_bound() {
+        let head = ExportFollower::from_the_beginning(&"0".repeat(32)).unwrap();
+        let head = serde_json::to_string(&head.head()).unwrap();
+        let verify = |length: u64| {
+            let space = io::Read::take(io::repeat(b' '), length - 1 - head.len() as u64);
+            let line = io::Read::chain(io::Read::chain(head.as_bytes(), space), &b"\n"[..]);
+            verify_export(line, &mut |_| ()).map(|known| known.whole())
+        };
+        assert_eq!(verify(MAX_LINE).unwrap(), MAX_LINE);
+        assert!(matches!(
+            verify(MAX_LINE + 1),
+            Err(BadExport::Line { line: 2, .. })
+        ));
+    }
+}

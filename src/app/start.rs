@@ -42,8 +42,6 @@ use crate::telemetry::metrics::Metrics;
 use crate::wire::framing::HeadLimits;
 use crate::{admin, config, store};
 
-/// The most header fields that a request has.
-const MAX_HEADERS: usize = 100;
 /// How often what is due by time is done.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -335,7 +333,7 @@ fn serve_agents(
     let connector = tls::client(None).context("TLS towards tool APIs")?;
     let head = HeadLimits {
         bytes: process.bounds.head,
-        headers: MAX_HEADERS,
+        ..HeadLimits::default()
     };
     let options = AcceptOptions {
         tls,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 /// The file's name in the data directory.
 pub const FILE: &str = "operator.token";
-/// No token is longer.
+/// The largest file that is read as a token, in bytes.
 const MAX_TOKEN: u64 = 1024;
 
 /// The operator's token in `dir`, made where there is none. True where it was made.
@@ -21,9 +21,16 @@ pub fn read_or_make(dir: &Path) -> anyhow::Result<(String, bool)> {
     match File::open(&path) {
         Ok(file) => {
             let mut token = String::new();
-            file.take(MAX_TOKEN)
+            // One byte more shows that there are more.
+            let read = file
+                .take(MAX_TOKEN + 1)
                 .read_to_string(&mut token)
                 .with_context(|| format!("cannot read {}", path.display()))?;
+            anyhow::ensure!(
+                read as u64 <= MAX_TOKEN,
+                "{} holds more than {MAX_TOKEN} bytes, which is no token\nhint: delete it, and the next start makes a new token",
+                path.display()
+            );
             let token = token.trim().to_owned();
             anyhow::ensure!(
                 !token.is_empty(),
@@ -86,5 +93,17 @@ mod tests {
         assert_eq!(read_or_make(dir.path()).unwrap(), (token, false));
         std::fs::write(dir.path().join(FILE), " \n").unwrap();
         assert!(read_or_make(dir.path()).is_err());
+    }
+
+    #[test]
+    fn a_token_is_as_long_as_the_bound_and_a_longer_one_is_not_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = |length: u64| {
+            let token = "t".repeat(usize::try_from(length).unwrap());
+            std::fs::write(dir.path().join(FILE), &token).unwrap();
+            read_or_make(dir.path()).map(|(read, made)| (read == token, made))
+        };
+        assert_eq!(read(MAX_TOKEN).unwrap(), (true, false));
+        assert!(read(MAX_TOKEN + 1).is_err());
     }
 }

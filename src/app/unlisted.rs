@@ -31,7 +31,7 @@ const MAX_FILE: u64 = 64 << 20;
 
 /// Gives `ledger` the samples that an earlier process kept in `directory`.
 pub fn restore(ledger: &Ledger, directory: &Path) {
-    match read(&directory.join(FILE)) {
+    match read(&directory.join(FILE), MAX_FILE) {
         Ok(seen) => ledger.unlisted().restore(seen),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => {
@@ -62,11 +62,14 @@ pub async fn keep(ledger: Arc<Ledger>, directory: PathBuf, phase: watch::Receive
     }
 }
 
-fn read(path: &Path) -> io::Result<Seen> {
+/// Reads a file of at most `longest` bytes.
+fn read(path: &Path, longest: u64) -> io::Result<Seen> {
     let mut text = Vec::new();
-    fs::File::open(path)?
-        .take(MAX_FILE)
-        .read_to_end(&mut text)?;
+    // One byte more shows that there are more.
+    let mut file = fs::File::open(path)?.take(longest + 1);
+    if file.read_to_end(&mut text)? as u64 > longest {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
     serde_json::from_slice(&text).map_err(io::Error::other)
 }
 
@@ -82,4 +85,21 @@ fn write(directory: &Path, seen: &Seen) -> io::Result<()> {
         .open(&unfinished)?
         .write_all(&text)?;
     fs::rename(unfinished, directory.join(FILE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g7_a_file_is_read_up_to_its_bound() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), &Seen::default()).unwrap();
+        let path = dir.path().join(FILE);
+        let length = fs::metadata(&path).unwrap().len();
+        assert_eq!(read(&path, MAX_FILE).unwrap(), Seen::default());
+        assert_eq!(read(&path, length).unwrap(), Seen::default());
+        let refused = read(&path, length - 1).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::FileTooLarge);
+    }
 }

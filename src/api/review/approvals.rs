@@ -418,4 +418,80 @@ mod tests {
         assert_eq!(share((1..=11).collect(), 9, 10), Some(10));
         assert_eq!(share(vec![7], 9, 10), Some(7));
     }
+
+    fn run(n: usize) -> RunRef {
+        RunRef {
+            agent: "bot".into(),
+            run: n.to_string().as_str().into(),
+        }
+    }
+
+    fn request(n: usize) -> Request {
+        serde_json::from_value(serde_json::json!({
+            "approval": ApprovalId::from_bits(n as u128), "run": "r", "call": format!("call_{n:032x}"),
+            "agent": "bot", "tool": "a/t", "risk": "high", "target": "POST /t", "args": null,
+            "subject": null, "digest": "00".repeat(32), "rule": format!("rule-{n}"), "place": null,
+            "reason": "", "needed": 1, "expires_at": 0, "escalate": null, "grant": 0, "steps": [],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn g7_as_many_held_calls_and_runs_are_followed_as_the_bound() {
+        let mut follower = ApprovalFollower::default();
+        let at = Time::default();
+        let held = request(0);
+        for n in 1..MOST_FOLLOWED {
+            let id = ApprovalId::from_bits(n as u128);
+            follower.held.insert(id, (at, held.clone()));
+            follower.approved.insert(id, 1);
+            follower.used.insert(id, run(0));
+            follower.unasked.push((None, run(0)));
+            follower.marks.insert(run(n), Mark::Acceptable);
+        }
+        let decision: Decision = serde_json::from_value(serde_json::json!({
+            "reviewer": "dana", "decision": "approve", "reason": null, "at": 0,
+        }))
+        .unwrap();
+        let sent = |id: usize| -> Admission {
+            serde_json::from_value(serde_json::json!({
+                "call": format!("call_{id:032x}"), "run": run(0), "tool": "a/t", "risk": "high",
+                "idempotent": false, "subject": null, "digest": null,
+                "approval": ApprovalId::from_bits(id as u128),
+                "under": format!("grt_{id:032x}"),
+            }))
+            .unwrap()
+        };
+        let mut follow = |n: usize| {
+            follower.hold(at, &request(n), true);
+            follower.decide(at, ApprovalId::from_bits(n as u128), &decision);
+            follower.sent(&sent(n));
+            follower.stands(&run(n), Mark::Unacceptable);
+            [
+                follower.held.len(),
+                follower.approved.len(),
+                follower.used.len(),
+                follower.unasked.len(),
+                follower.marks.len(),
+            ]
+        };
+        assert_eq!(follow(MOST_FOLLOWED), [MOST_FOLLOWED; 5]);
+        assert_eq!(follow(MOST_FOLLOWED + 1), [MOST_FOLLOWED; 5]);
+        assert_eq!(
+            follower.marks.get(&run(MOST_FOLLOWED)),
+            Some(&Mark::Unacceptable)
+        );
+    }
+
+    #[test]
+    fn rules_are_listed_up_to_the_bound() {
+        let listed = |count: usize| {
+            let mut follower = ApprovalFollower::default();
+            (0..count).for_each(|n| follower.hold(Time::default(), &request(n), true));
+            (follower.rules.len(), follower.close().rules.len())
+        };
+        assert_eq!(listed(MOST_RULES), (MOST_RULES, MOST_RULES));
+        assert_eq!(listed(MOST_RULES + 1), (MOST_RULES + 1, MOST_RULES));
+        assert_eq!(listed(10 * MOST_RULES + 1), (10 * MOST_RULES, MOST_RULES));
+    }
 }

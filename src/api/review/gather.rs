@@ -458,3 +458,26 @@ fn spent(numbers: &SpanNumbers, unacceptable: &[String]) -> Vec<FailureModeCount
     });
     spent
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_lines_are_kept_up_to_the_bound_and_the_others_counted() {
+        let kept = |count: usize| {
+            let mut lines = RecentLines::default();
+            for n in 0..count {
+                lines.push(ReviewLine {
+                    at: Moment(Time::default()),
+                    by: None,
+                    what: n.to_string(),
+                });
+            }
+            let (left_out, all) = (lines.left_out, lines.all());
+            (all.len(), all[0].what.clone(), left_out)
+        };
+        assert_eq!(kept(MOST_LINES), (MOST_LINES, "0".to_owned(), 0));
+        assert_eq!(kept(MOST_LINES + 1), (MOST_LINES, "1".to_owned(), 1));
+    }
+}

@@ -68,3 +68,31 @@ async fn exchange(
         _ = connection => exchange.await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn g7_an_answer_is_read_up_to_its_bound() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let answer = async |length: usize| {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 1024]).await;
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+            let whole = [head.into_bytes(), vec![b'x'; length]].concat();
+            // It is hung up on while it writes what is too much.
+            let _ = stream.write_all(&whole).await;
+        };
+        let read = async |length: usize| {
+            let ask = send(address, Method::GET, "/", &[], None);
+            let (answer, ()) = tokio::join!(ask, answer(length));
+            answer.map(|answer| answer.body().len())
+        };
+        assert_eq!(read(MAX_ANSWER).await.unwrap(), MAX_ANSWER);
+        assert!(read(MAX_ANSWER + 1).await.is_err());
+    }
+}

@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::io;
-use std::io::{BufRead as _, BufReader};
+use std::io::BufReader;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::report::Simulated;
 use super::simulation::{PastCall, ProgressFn, SimulateError, Simulation};
-use crate::api::history::{HistoryRun, ImportFindingKind, ImportFindings, MAX_LINE};
+use crate::api::history::{HistoryRun, ImportFindingKind, ImportFindings, MAX_LINE, next_line};
 use crate::api::{Moment, TimeSpan};
 use crate::gate::outcome::{FailureMode, Outcome, Source};
 use crate::gate::past;
@@ -46,7 +46,7 @@ pub fn simulate(
     if !ordered {
         past = HistoryReplay::new(policies, recovers_after, today);
         let mut text = Vec::new();
-        for line in sorted(&file)? {
+        for line in sorted(&file, MOST_SORTED)? {
             text.resize(line.length as usize, 0);
             file.read_exact_at(&mut text, line.offset)?;
             past.line(u64::from(line.number), &text);
@@ -65,38 +65,18 @@ fn each_line(
     let mut reader = BufReader::with_capacity(256 * 1024, file);
     let (mut line, mut number) = (Vec::new(), 0);
     loop {
-        line.clear();
-        // One byte more than the limit shows that a line is longer.
-        let read = io::Read::take(&mut reader, MAX_LINE as u64 + 1).read_until(b'\n', &mut line)?;
-        if read == 0 {
+        let whole = next_line(&mut reader, &mut line)?;
+        if whole == 0 {
             return Ok(true);
         }
         number += 1;
-        let mut whole = read;
-        if read > MAX_LINE {
-            whole += skip_line(&mut reader)?;
+        if whole > MAX_LINE {
             line.clear();
             line.extend_from_slice(b"too long");
         }
         progress(whole);
         if !each(number, &line, whole) {
             return Ok(false);
-        }
-    }
-}
-
-fn skip_line(reader: &mut impl io::BufRead) -> io::Result<usize> {
-    let mut skipped = 0;
-    loop {
-        let buffer = reader.fill_buf()?;
-        let (length, ends) = buffer
-            .iter()
-            .position(|byte| *byte == b'\n')
-            .map_or((buffer.len(), false), |at| (at + 1, true));
-        reader.consume(length);
-        skipped += length;
-        if ends || length == 0 {
-            return Ok(skipped);
         }
     }
 }
@@ -112,8 +92,9 @@ struct IndexedLine {
     number: u32,
 }
 
-/// The lines in the order of their times; lines that are no runs come last, and are reported then.
-fn sorted(mut file: &File) -> Result<Vec<IndexedLine>, SimulateError> {
+/// The lines, at most `most`, in the order of their times; lines that are no runs come last, and are
+/// reported then.
+fn sorted(mut file: &File, most: usize) -> Result<Vec<IndexedLine>, SimulateError> {
     let (mut lines, mut offset, mut too_long) = (Vec::new(), 0, false);
     io::Seek::rewind(&mut file)?;
     each_line(file, &mut |_| {}, |number, text, whole| {
@@ -125,12 +106,12 @@ fn sorted(mut file: &File) -> Result<Vec<IndexedLine>, SimulateError> {
             length,
             number: u32::try_from(number).unwrap_or(u32::MAX),
         });
-        too_long = lines.len() > MOST_SORTED;
+        too_long = lines.len() > most;
         offset += whole as u64;
         !too_long
     })?;
     if too_long {
-        return Err(SimulateError::TooLong(MOST_SORTED));
+        return Err(SimulateError::TooLong(most));
     }
     lines.sort_by_key(|line| (line.at, line.offset));
     Ok(lines)
@@ -418,5 +399,22 @@ pub(super) fn charge(mode: FailureMode, source: Source) -> Charge {
         tool: None,
         note: None,
         reference: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn g7_as_many_lines_are_sorted_as_the_bound_and_one_more_is_an_error() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"{}\n{}\n{}\n").unwrap();
+        let lines = |most: usize| sorted(&file, most).map(|lines| lines.len());
+        assert!(matches!(lines(MOST_SORTED), Ok(3)));
+        assert!(matches!(lines(3), Ok(3)));
+        assert!(matches!(lines(2), Err(SimulateError::TooLong(2))));
     }
 }

@@ -43,7 +43,7 @@ pub struct Simulated {
 }
 
 /// What became of one workflow.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct SimulatedWorkflow {
     /// Its tier.
     pub risk: String,
@@ -170,24 +170,9 @@ impl SimulatedWorkflow {
                 .map(|rung| rung.level.to_string())
                 .collect(),
             starts: status.level().to_string(),
-            runs: 0,
-            unacceptable: 0,
-            idle: 0,
-            excluded: 0,
-            calls: CallCounts::default(),
-            prevented: RunCounts::default(),
-            held: RunCounts::default(),
-            burns: 0,
-            promotions: 0,
-            proposed: 0,
-            demotions: 0,
-            seconds: BTreeMap::new(),
             posture: status.posture.as_str(),
             level: status.level().to_string(),
-            why: String::new(),
-            changes: Vec::new(),
-            more_changes: 0,
-            difference: None,
+            ..SimulatedWorkflow::default()
         }
     }
 
@@ -247,5 +232,55 @@ impl Difference {
         self.only_real.is_empty()
             && self.only_simulated.is_empty()
             && self.newly_held + self.newly_denied + self.newly_allowed == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_listed_up_to_the_bound_and_then_counted() {
+        let listed = |count: usize| {
+            let mut workflow = SimulatedWorkflow::default();
+            for _ in 0..count {
+                workflow.note(Time::default(), Effect::BurnOpened);
+            }
+            (workflow.changes.len(), workflow.more_changes)
+        };
+        assert_eq!(listed(MOST_CHANGES), (MOST_CHANGES, 0));
+        assert_eq!(listed(MOST_CHANGES + 1), (MOST_CHANGES, 1));
+    }
+
+    #[test]
+    fn so_many_runs_are_named_and_all_are_counted() {
+        let named = |count: usize| {
+            let mut runs = RunCounts::default();
+            (0..count).for_each(|n| runs.note(&n.to_string(), false));
+            (runs.named.len(), runs.runs)
+        };
+        assert_eq!(named(MOST_NAMED), (MOST_NAMED, MOST_NAMED as u64));
+        assert_eq!(named(MOST_NAMED + 1), (MOST_NAMED, MOST_NAMED as u64 + 1));
+    }
+
+    #[test]
+    fn differences_are_listed_up_to_the_bound_and_then_counted() {
+        let change = TimedEffect {
+            at: Moment(Time::default()),
+            effect: Effect::BurnOpened,
+        };
+        let listed = |count: usize| {
+            let changes = vec![change.clone(); count];
+            let (real, simulated) = (Difference::of(&changes, &[]), Difference::of(&[], &changes));
+            assert_eq!(real.more, simulated.more);
+            (
+                real.only_real.len(),
+                simulated.only_simulated.len(),
+                real.more,
+            )
+        };
+        let most = MOST_DIFFERENCES;
+        assert_eq!(listed(most), (most, most, 0));
+        assert_eq!(listed(most + 1), (most, most, 1));
     }
 }

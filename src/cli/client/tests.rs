@@ -174,3 +174,32 @@ fn the_token_is_said_or_in_a_file_or_the_one_that_the_gate_made() {
     );
     assert!(token(None, Some(dir.path().join("empty")), &connection).is_err());
 }
+
+#[test]
+fn a_token_is_read_up_to_its_bound() {
+    let dir = tempfile::tempdir().unwrap();
+    let connection = ConnectionArgs {
+        admin: DEFAULT_ADMIN.to_owned(),
+        data: dir.path().to_owned(),
+    };
+    let read = |length: usize| {
+        fs::write(dir.path().join("operator.token"), "t".repeat(length)).unwrap();
+        token(None, None, &connection).map(|token| token.len())
+    };
+    assert_eq!(read(MAX_TOKEN).unwrap(), MAX_TOKEN);
+    let refused = read(MAX_TOKEN + 1).unwrap_err();
+    assert!(refused.message.ends_with("more than a token"), "{refused}");
+}
+
+#[test]
+fn g7_an_answer_is_read_up_to_its_bound() {
+    let answer = |length: usize| {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+        let gate = Scripted::raw(&[&(head + &"x".repeat(length))]);
+        gate.client()
+            .get("/v1/runs")
+            .map(|answer| answer.json().len())
+    };
+    assert_eq!(answer(MAX_ANSWER).unwrap(), MAX_ANSWER);
+    assert!(answer(MAX_ANSWER + 1).is_err());
+}

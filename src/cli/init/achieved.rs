@@ -7,11 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::BufReader;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::api::history::{HistoryRun, MAX_LINE};
+use crate::api::history::{HistoryRun, MAX_LINE, next_line};
 use crate::cli::client::in_words;
 use crate::cli::failure::Failure;
 use crate::cli::render::escape;
@@ -64,17 +64,16 @@ pub(super) fn read(
     let (mut text, mut number, mut broken) = (Vec::new(), 0_u64, Vec::new());
     let mut achieved: BTreeMap<String, WorkflowHistory> = BTreeMap::new();
     loop {
-        text.clear();
-        let read = reader
-            .by_ref()
-            .take(MAX_LINE as u64 + 1)
-            .read_until(b'\n', &mut text)
-            .map_err(|error| unreadable(&error))?;
+        let read = next_line(&mut reader, &mut text).map_err(|error| unreadable(&error))?;
         if read == 0 {
             break;
         }
         progress.add(read);
         number += 1;
+        if read > MAX_LINE {
+            broken.push(format!("line {number}: longer than {MAX_LINE} bytes"));
+            continue;
+        }
         if text.trim_ascii().is_empty() {
             continue;
         }
@@ -300,5 +299,22 @@ mod tests {
                 .expected_runs,
             7
         );
+    }
+
+    #[test]
+    fn g7_a_history_has_as_many_workflows_as_the_bound() {
+        let dir = tempfile::tempdir().unwrap();
+        let refused = |count: usize| {
+            let line = |n: usize| {
+                format!(
+                    r#"{{"at":"2026-01-01T00:00:00Z","workflow":"w{n}","run":"r","outcome":"acceptable"}}"#
+                ) + "\n"
+            };
+            let file = dir.path().join("history.jsonl");
+            std::fs::write(&file, (0..count).map(line).collect::<String>()).unwrap();
+            read(&file, None, Tier::Low).unwrap_err().message
+        };
+        assert!(refused(MOST_WORKFLOWS).contains("has several workflows"));
+        assert!(refused(MOST_WORKFLOWS + 1).contains("more than 1000 workflows"));
     }
 }
