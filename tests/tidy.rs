@@ -362,15 +362,6 @@ const UNTESTED_BOUNDS: [(&str, &[&str]); 2] = [
     (
         "no test was written yet",
         &[
-            "admin::MAX_CONNECTIONS",
-            "admin::MAX_LOOK_UPS",
-            "admin::MAX_RUNS",
-            "admin::MAX_SECRETS_FILE",
-            "admin::MOST_ENTRIES",
-            "admin::MOST_ENTRIES",
-            "admin::MOST_PARTS",
-            "admin::MOST_RUNS",
-            "admin::MOST_RUNS",
             "gate::MOST_CRITICAL",
             "gate::MOST_REFUSED",
             "journal::MAX_RECORDED",

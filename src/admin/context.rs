@@ -28,11 +28,11 @@ use crate::journal::unavailable::Unavailable;
 use crate::ledger::people::open_runs::{OpenRunView, Touching};
 
 /// The most journal entries that are searched for similar held calls: some hundred decisions.
-const MOST_ENTRIES: usize = 1_000;
+const MAX_DECIDED_ENTRIES: usize = 1_000;
 /// How far back decisions on calls of the same rule are counted.
 const LOOKS_BACK: Duration = days(30);
 /// The most continuations of a run that are read.
-const MOST_PARTS: usize = 10;
+const MAX_RUN_PARTS: usize = 10;
 
 /// Everything around `approval` of the workflow `name`.
 pub(super) async fn of(
@@ -98,7 +98,7 @@ fn read_records(
     let mut parts = records.runs(&RunFilter {
         workflow,
         run: Some(key.run.clone()),
-        limit: MOST_PARTS,
+        limit: MAX_RUN_PARTS,
         ..RunFilter::default()
     })?;
     parts.retain(|view| view.run.agent == key.agent);
@@ -106,7 +106,7 @@ fn read_records(
     if let Some(subject) = &request.subject {
         touched = records.runs(&RunFilter {
             subject: Some(subject.clone()),
-            limit: MOST_ALIKE + MOST_PARTS,
+            limit: MOST_ALIKE + MAX_RUN_PARTS,
             ..RunFilter::default()
         })?;
         let is_own = |view: &RunView| parts.iter().any(|part| part.position == view.position);
@@ -230,7 +230,7 @@ fn similar_calls(
     );
     let mut held = Vec::new();
     // Newest first: what became of a held call comes before it.
-    for Entry { at, event, .. } in records.decided(workflow, MOST_ENTRIES)? {
+    for Entry { at, event, .. } in records.decided(workflow, MAX_DECIDED_ENTRIES)? {
         match event {
             Event::Decided { approval, decision } => decisions
                 .entry(approval)
@@ -287,11 +287,131 @@ fn booked_run(
     let filter = RunFilter {
         workflow: Some(workflow.clone()),
         run: Some(RunId::clone(&run.run)),
-        limit: MOST_PARTS,
+        limit: MAX_RUN_PARTS,
         ..RunFilter::default()
     };
     Ok(records
         .runs(&filter)?
         .into_iter()
         .find(|view| view.run.agent == run.agent && view.run.id() == run.run))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::tests::many_records::ManyRecords;
+    use crate::admin::tests::world::{NOW, REFUND, TRIAGE, held, run};
+    use crate::gate::approval::{Decision, DecisionKind};
+    use crate::gate::name::CallId;
+    use crate::gate::run::Mark;
+    use crate::gate::time::minutes;
+
+    fn records(runs: usize) -> ManyRecords {
+        ManyRecords {
+            runs: runs as u64,
+            run: run("case-1", "triage-bot", Mark::Acceptable, minutes(5), &[]),
+            entries: 0,
+            decided: Vec::new(),
+        }
+    }
+
+    fn entry(event: Event) -> Entry {
+        Entry {
+            at: NOW,
+            workflow: Some(TRIAGE.into()),
+            event,
+        }
+    }
+
+    /// The two entries of a call that was held and approved, newest first.
+    fn decided(number: u8) -> [Entry; 2] {
+        let request = held(number.into(), 1);
+        let decision = Decision {
+            reviewer: "dana".into(),
+            decision: DecisionKind::Approve,
+            reason: None,
+            at: NOW,
+            edit: None,
+            role: None,
+            void: false,
+        };
+        let approval = request.approval;
+        [
+            entry(Event::Decided { approval, decision }),
+            entry(Event::Held(Box::new(request))),
+        ]
+    }
+
+    #[test]
+    fn as_many_continuations_of_the_run_are_read_as_the_bound() {
+        let request = held(1, 1);
+        let key = RunKey {
+            workflow: TRIAGE.into(),
+            agent: request.agent.clone(),
+            run: request.run.clone(),
+        };
+        let parts = |runs: usize| {
+            let found = read_records(&records(runs), &key, &request, NOW);
+            found.unwrap_or_default().parts.len()
+        };
+        assert_eq!(parts(MAX_RUN_PARTS), MAX_RUN_PARTS);
+        assert_eq!(parts(MAX_RUN_PARTS + 1), MAX_RUN_PARTS);
+    }
+
+    #[test]
+    fn similar_calls_are_looked_for_in_as_many_entries_as_the_bound() {
+        let found = |entries_before: usize| {
+            let before = std::iter::repeat_n(entry(Event::Stopped), entries_before);
+            let records = ManyRecords {
+                decided: before.chain(decided(2)).collect(),
+                ..records(0)
+            };
+            similar_calls(&records, &TRIAGE.into(), &held(1, 1)).map(|alike| alike.len())
+        };
+        assert_eq!(found(MAX_DECIDED_ENTRIES - 2), Ok(1));
+        assert_eq!(found(MAX_DECIDED_ENTRIES - 1), Ok(0));
+    }
+
+    #[test]
+    fn so_many_similar_calls_and_related_runs_are_shown() {
+        let shown = |count: usize| {
+            let numbers = 0..u8::try_from(count).unwrap();
+            let similar = ManyRecords {
+                decided: numbers.flat_map(|n| decided(n + 2)).collect(),
+                ..records(0)
+            };
+            let similar = similar_calls(&similar, &TRIAGE.into(), &held(1, 1)).unwrap();
+            let booked = records(count).runs(&RunFilter {
+                limit: count,
+                ..RunFilter::default()
+            });
+            let related = related_runs(Vec::new(), &booked.unwrap());
+            (similar.len(), related.len())
+        };
+        assert_eq!(shown(MOST_ALIKE), (MOST_ALIKE, MOST_ALIKE));
+        assert_eq!(shown(MOST_ALIKE + 1), (MOST_ALIKE, MOST_ALIKE));
+    }
+
+    #[test]
+    fn the_newest_calls_of_a_run_are_shown_and_the_others_counted() {
+        let shown = |count: usize| {
+            let mut parts = records(1).runs(&RunFilter {
+                limit: 1,
+                ..RunFilter::default()
+            });
+            let part = &mut parts.as_mut().unwrap()[0].run;
+            let call = part.calls[0].clone();
+            part.calls = (0..count)
+                .map(|n| crate::journal::record::CallRecord {
+                    call: CallId::from_bits(n as u128 + 100),
+                    tool: REFUND.into(),
+                    ..call.clone()
+                })
+                .collect();
+            let run = call_run(None, &parts.unwrap(), &held(1, 1));
+            (run.calls.len(), run.left_out)
+        };
+        assert_eq!(shown(MOST_CALLS), (MOST_CALLS, 0));
+        assert_eq!(shown(MOST_CALLS + 1), (MOST_CALLS, 1));
+    }
 }

@@ -27,7 +27,7 @@ use crate::journal::record::CallRecord;
 /// How many days of runs are read.
 const DAYS: u64 = 7;
 /// The most runs that are read, the newest first.
-const MAX_RUNS: usize = 50_000;
+pub(super) const MAX_PREVIEW_RUNS: usize = 50_000;
 
 /// What switching from shadow to enforce would do, judged by the calls of the last seven days: of
 /// the workflow, or of those of its tools and rules that are in shadow.
@@ -146,7 +146,7 @@ impl PreviewCounts {
 }
 
 /// The calls that passed, and since when: seven days back, or as far back as the newest
-/// [`MAX_RUNS`] runs reach.
+/// [`MAX_PREVIEW_RUNS`] runs reach.
 async fn count_calls(
     state: &Arc<AdminState>,
     workflow: &WorkflowName,
@@ -166,7 +166,7 @@ async fn count_calls(
             },
             now,
         );
-        every(records, filter, MAX_RUNS, |view| {
+        every(records, filter, MAX_PREVIEW_RUNS, |view| {
             counts.runs += 1;
             since = since.min(view.run.booked_at);
             for call in &view.run.calls {

@@ -27,7 +27,7 @@ use crate::journal::revise::{BatchOf, MAX_BATCH, ReviseError};
 use crate::ledger::Table;
 
 /// So many unacceptable runs of an incident's time are looked at; of more, none is excluded.
-const MOST_RUNS: usize = 100_000;
+pub(super) const MAX_INCIDENT_RUNS: usize = 100_000;
 /// A run is booked no later than this after the last of its calls that an incident can have: no
 /// call takes longer.
 const SETTLES: std::time::Duration = minutes(61);
@@ -87,7 +87,7 @@ pub(super) async fn exclude(
     let table = state.ledger().table_full();
     let sort = move |records: &dyn Records| {
         let (mut keys, mut left) = (Vec::new(), 0);
-        let more = every(records, filter, MOST_RUNS, |view| {
+        let more = every(records, filter, MAX_INCIDENT_RUNS, |view| {
             match tags(&table, &incident, view) {
                 IncidentShare { any: false, .. } => {}
                 IncidentShare { all: true, .. } => keys.push(key(view)),

@@ -37,9 +37,9 @@ pub(super) const USUAL: Duration = days(7);
 /// So many entries are read at once.
 const PAGE: usize = 1_000;
 /// The most entries that one review reads.
-const MOST_ENTRIES: usize = 200_000;
+pub(super) const MAX_REVIEW_ENTRIES: usize = 200_000;
 /// The most runs of which a timeline counts the calls.
-const MOST_RUNS: usize = 10_000;
+pub(super) const MAX_TIMELINE_RUNS: usize = 10_000;
 
 /// How workflows did over a span of time.
 #[utoipa::path(get, path = "/v1/review", params(ReviewQuery), responses((status = 200, body = ReviewResponse), (status = "default", body = Problem)))]
@@ -192,9 +192,9 @@ fn look(
         let (executed, more) = executed(records, workflow, (since, until))?;
         timeline.executed = executed;
         if more {
-            review
-                .missing
-                .push(format!("calls of older runs than the newest {MOST_RUNS}"));
+            review.missing.push(format!(
+                "calls of older runs than the newest {MAX_TIMELINE_RUNS}"
+            ));
         }
     }
     Ok(review)
@@ -208,24 +208,28 @@ pub(super) fn each(
     missing: &mut Vec<String>,
     mut see: impl FnMut(&Entry),
 ) -> Result<(), Unavailable> {
-    let (mut after, mut read) = (0, 0);
+    let (mut after, mut last, mut left) = (0, happened.since, MAX_REVIEW_ENTRIES);
     loop {
-        let page = records.happened(happened, after, PAGE)?;
+        // Once all that may be read were, one entry more tells whether there are more.
+        let limit = left.clamp(1, PAGE);
+        let page = records.happened(happened, after, limit)?;
+        if left == 0 {
+            if !page.is_empty() {
+                missing.push(format!(
+                    "what happened after {}: choose a shorter span",
+                    Moment(last)
+                ));
+            }
+            return Ok(());
+        }
         for (_, entry) in &page {
             see(entry);
         }
-        read += page.len();
         match page.last() {
-            Some((seq, _)) if page.len() == PAGE && read < MOST_ENTRIES => after = *seq,
-            Some((_, entry)) if page.len() == PAGE => {
-                missing.push(format!(
-                    "what happened after {}: choose a shorter span",
-                    Moment(entry.at)
-                ));
-                return Ok(());
-            }
+            Some((seq, entry)) if page.len() == limit => (after, last) = (*seq, entry.at),
             _ => return Ok(()),
         }
+        left -= limit;
     }
 }
 
@@ -243,7 +247,7 @@ fn executed(
         until: Some(until),
         ..RunFilter::default()
     };
-    let more = every(records, filter, MOST_RUNS, |view| {
+    let more = every(records, filter, MAX_TIMELINE_RUNS, |view| {
         for call in view
             .run
             .calls

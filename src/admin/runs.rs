@@ -185,20 +185,21 @@ pub(super) fn every(
     most: usize,
     mut see: impl FnMut(&RunView),
 ) -> Result<bool, Unavailable> {
-    filter.limit = MAX_LISTED;
-    let mut count = 0;
+    let mut left = most;
     loop {
+        // Once all that may be seen were, one run more tells whether there are more.
+        filter.limit = left.clamp(1, MAX_LISTED);
         let page = records.runs(&filter)?;
+        if left == 0 {
+            return Ok(!page.is_empty());
+        }
         for view in &page {
             see(view);
         }
-        count += page.len();
-        let Some(last) = page.last().filter(|_| page.len() == MAX_LISTED) else {
+        let Some(last) = page.last().filter(|_| page.len() == filter.limit) else {
             return Ok(false);
         };
-        if count >= most {
-            return Ok(true);
-        }
+        left -= filter.limit;
         filter.before = Some(last.position);
     }
 }

@@ -421,3 +421,26 @@ impl Lookup for SignalHeaders<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g7_a_file_of_secrets_is_read_up_to_its_bound() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = |bytes: u64| {
+            let text = "s".repeat(usize::try_from(bytes).unwrap());
+            std::fs::write(dir.path().join("hook.secret"), text).unwrap();
+            let policy = dir.path().join("policy.yaml");
+            let source = SecretPlace::File("hook.secret".into());
+            secret_text(&source, policy.to_str().unwrap())
+        };
+        assert_eq!(
+            read(MAX_SECRETS_FILE).map(|text| text.len() as u64),
+            Ok(MAX_SECRETS_FILE)
+        );
+        let refused = read(MAX_SECRETS_FILE + 1).unwrap_err();
+        assert!(refused.contains("at most 16 KiB"), "{refused}");
+    }
+}

@@ -80,3 +80,54 @@ impl AdminState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::admin::tests::world::World;
+
+    /// A look-up that says when it begins, and ends when the sender of `end` is dropped.
+    fn blocked(
+        state: &Arc<AdminState>,
+        begun: &mpsc::Sender<()>,
+    ) -> (mpsc::Sender<()>, tokio::task::JoinHandle<()>) {
+        let (state, begun) = (Arc::clone(state), begun.clone());
+        let (end, ended) = mpsc::channel::<()>();
+        let look_up = async move {
+            let looking = state.look_up(move |_| {
+                begun.send(()).unwrap();
+                let _ = ended.recv();
+                Ok(())
+            });
+            looking.await.unwrap();
+        };
+        (end, tokio::spawn(look_up))
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn g7_as_many_look_ups_run_at_once_as_the_bound_and_one_more_waits_for_its_turn() {
+        let world = World::new(&[], Vec::new());
+        let state = Arc::new(AdminState::new(world.admin()));
+        let (begun, begins) = mpsc::channel();
+        let mut running: Vec<_> = (0..MAX_LOOK_UPS).map(|_| blocked(&state, &begun)).collect();
+        for _ in 0..MAX_LOOK_UPS {
+            begins.recv().unwrap();
+        }
+        assert_eq!(state.look_ups.available_permits(), 0);
+        let (end, next) = blocked(&state, &begun);
+        tokio::task::yield_now().await;
+        assert_eq!(begins.try_recv(), Err(mpsc::TryRecvError::Empty));
+        let (first_end, first) = running.remove(0);
+        drop(first_end);
+        first.await.unwrap();
+        begins.recv().unwrap();
+        drop(end);
+        next.await.unwrap();
+        for (end, task) in running {
+            drop(end);
+            task.await.unwrap();
+        }
+    }
+}

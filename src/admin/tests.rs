@@ -4,4 +4,6 @@ mod changes;
 mod doors;
 mod incidents;
 mod looks;
-mod world;
+pub(super) mod many_records;
+mod pages;
+pub(super) mod world;

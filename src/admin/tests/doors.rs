@@ -6,6 +6,7 @@ use rstest::rstest;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::world::{TRIAGE, World, bearer, held};
+use crate::admin::serve::MAX_CONNECTIONS;
 use crate::admin::{openapi, serve};
 
 /// Every endpoint with the least role it needs.
@@ -345,6 +346,38 @@ async fn a_listener_answers_and_lets_go_when_it_is_told_to_stop() {
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).await.unwrap();
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn g7_as_many_connections_are_served_as_the_bound_and_one_more_waits_for_its_turn() {
+    const ASK: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
+    async fn ask(stream: &mut tokio::net::TcpStream) {
+        stream.write_all(ASK).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"ok\n") {
+            assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0);
+        }
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answering = axum::Router::new().route("/healthz", axum::routing::get(async || "ok\n"));
+    let served = tokio::spawn(serve(listener, answering, std::future::pending()));
+    let mut open = Vec::new();
+    for _ in 0..MAX_CONNECTIONS {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        ask(&mut stream).await;
+        open.push(stream);
+    }
+    let mut one_more = tokio::net::TcpStream::connect(address).await.unwrap();
+    one_more.write_all(ASK).await.unwrap();
+    ask(&mut open[0]).await;
+    let early = one_more.try_read(&mut [0; 1]).unwrap_err();
+    assert_eq!(early.kind(), std::io::ErrorKind::WouldBlock);
+    drop(open.pop());
+    let mut answer = [0; 15];
+    one_more.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    served.abort();
 }
 
 /// A body that arrives when its sender is off the list.

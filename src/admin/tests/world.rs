@@ -42,16 +42,16 @@ use crate::ledger::{Bounds, Ledger};
 use crate::telemetry::Metrics;
 
 /// 2026-11-23T09:00:00Z.
-pub(super) const NOW: Time = Time::from_millis(1_795_424_400_000);
-pub(super) const TRIAGE: &str = "support-triage";
-pub(super) const REFUND: &str = "payments/refund";
+pub(in crate::admin) const NOW: Time = Time::from_millis(1_795_424_400_000);
+pub(in crate::admin) const TRIAGE: &str = "support-triage";
+pub(in crate::admin) const REFUND: &str = "payments/refund";
 
-pub(super) struct World {
-    pub(super) ledger: Arc<Ledger>,
-    pub(super) journal: Arc<MemoryJournal>,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) router: Router,
-    pub(super) auth: Arc<Auth>,
+pub(in crate::admin) struct World {
+    pub(in crate::admin) ledger: Arc<Ledger>,
+    pub(in crate::admin) journal: Arc<MemoryJournal>,
+    pub(in crate::admin) metrics: Arc<Metrics>,
+    pub(in crate::admin) router: Router,
+    pub(in crate::admin) auth: Arc<Auth>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -81,18 +81,18 @@ impl Health for Well {
 }
 
 /// An answer, read to its end.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) text: String,
+pub(in crate::admin) struct Answer {
+    pub(in crate::admin) status: StatusCode,
+    pub(in crate::admin) headers: HeaderMap,
+    pub(in crate::admin) text: String,
 }
 
 impl Answer {
-    pub(super) fn json(&self) -> serde_json::Value {
+    pub(in crate::admin) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 
-    pub(super) fn is(&self, status: u16) -> serde_json::Value {
+    pub(in crate::admin) fn is(&self, status: u16) -> serde_json::Value {
         assert_eq!(self.status, status, "{}", self.text);
         self.json()
     }
@@ -100,12 +100,12 @@ impl Answer {
 
 impl World {
     /// A world in which nothing is written until somebody says so.
-    pub(super) fn still(held: &[Held], runs: Vec<RunRecord>) -> Self {
+    pub(in crate::admin) fn still(held: &[Held], runs: Vec<RunRecord>) -> Self {
         World::after(Vec::new(), held, runs)
     }
 
     /// The same, in which the journal begins with these events too.
-    pub(super) fn after(events: Vec<Entry>, held: &[Held], runs: Vec<RunRecord>) -> Self {
+    pub(in crate::admin) fn after(events: Vec<Entry>, held: &[Held], runs: Vec<RunRecord>) -> Self {
         let terms = Arc::new(terms());
         let workflow = Arc::new(workflow(Arc::clone(&terms)));
         let policies = Arc::new(PolicySet {
@@ -194,37 +194,43 @@ impl World {
             token: auth::digest(&token(name)),
         };
         let auth = Arc::new(Auth::new(&token("operator"), people.map(person).into()));
-        let admin = Admin {
-            ledger: Arc::clone(&ledger),
-            records: Arc::clone(&journal) as _,
-            auth: Arc::clone(&auth),
-            health: Arc::new(Well),
-            metrics: Arc::clone(&metrics),
-            open_metrics: false,
-        };
-        World {
+        let mut world = World {
             ledger,
             journal,
             metrics,
-            router: router(admin),
+            router: Router::new(),
             auth,
             writer: None,
+        };
+        world.router = router(world.admin());
+        world
+    }
+
+    /// What the admin API is given in this world.
+    pub(in crate::admin) fn admin(&self) -> Admin {
+        Admin {
+            ledger: Arc::clone(&self.ledger),
+            records: Arc::clone(&self.journal) as _,
+            auth: Arc::clone(&self.auth),
+            health: Arc::new(Well),
+            metrics: Arc::clone(&self.metrics),
+            open_metrics: false,
         }
     }
 
     /// A world with a thread that writes.
-    pub(super) fn new(held: &[Held], runs: Vec<RunRecord>) -> Self {
+    pub(in crate::admin) fn new(held: &[Held], runs: Vec<RunRecord>) -> Self {
         World::still(held, runs).writing()
     }
 
     /// With a thread that writes.
-    pub(super) fn writing(mut self) -> Self {
+    pub(in crate::admin) fn writing(mut self) -> Self {
         let journal = Arc::clone(&self.journal);
         self.writer = Some(std::thread::spawn(move || journal.write_until_closed()));
         self
     }
 
-    pub(super) async fn get(&self, who: &str, path: &str) -> Answer {
+    pub(in crate::admin) async fn get(&self, who: &str, path: &str) -> Answer {
         self.send(
             Request::get(path)
                 .header(header::AUTHORIZATION, bearer(who))
@@ -234,7 +240,7 @@ impl World {
         .await
     }
 
-    pub(super) async fn post(&self, who: &str, path: &str, body: &str) -> Answer {
+    pub(in crate::admin) async fn post(&self, who: &str, path: &str, body: &str) -> Answer {
         let request = Request::post(path)
             .header(header::AUTHORIZATION, bearer(who))
             .header(header::CONTENT_TYPE, "application/json");
@@ -242,7 +248,7 @@ impl World {
             .await
     }
 
-    pub(super) async fn send(&self, mut request: Request<Body>) -> Answer {
+    pub(in crate::admin) async fn send(&self, mut request: Request<Body>) -> Answer {
         request
             .headers_mut()
             .entry(header::HOST)
@@ -267,16 +273,16 @@ impl Drop for World {
     }
 }
 
-pub(super) fn token(name: &str) -> String {
+pub(in crate::admin) fn token(name: &str) -> String {
     format!("token-of-{name}")
 }
 
-pub(super) fn bearer(name: &str) -> String {
+pub(in crate::admin) fn bearer(name: &str) -> String {
     format!("Bearer {}", token(name))
 }
 
 /// A held refund of 501.00, whose amount no binary64 holds in this spelling.
-pub(super) fn held(number: u128, needed: u32) -> Held {
+pub(in crate::admin) fn held(number: u128, needed: u32) -> Held {
     Held {
         approval: ApprovalId::from_bits(number),
         run: "case-1".into(),
@@ -303,7 +309,7 @@ pub(super) fn held(number: u128, needed: u32) -> Held {
 }
 
 /// A booked run of one refund.
-pub(super) fn run(
+pub(in crate::admin) fn run(
     name: &str,
     agent: &str,
     mark: Mark,
@@ -352,7 +358,7 @@ pub(super) fn run(
 }
 
 /// An operator's clamp, as the journal has it.
-pub(super) fn clamped(to: &str) -> Event {
+pub(in crate::admin) fn clamped(to: &str) -> Event {
     Event::Clamped(Clamp {
         to: to.into(),
         by: "operator".into(),
