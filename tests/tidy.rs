@@ -364,16 +364,12 @@ const UNTESTED_BOUNDS: [(&str, &[&str]); 2] = [
         &[
             "gate::MOST_CRITICAL",
             "gate::MOST_REFUSED",
-            "journal::MAX_RECORDED",
-            "journal::MOST_RECORDS",
             "ledger::MAX_DEPTH",
             "ledger::MAX_ESCALATED",
             "ledger::MAX_OPEN",
             "ledger::MAX_QUERY",
             "ledger::MAX_SEGMENTS",
             "ledger::MOST_OVER",
-            "store::MOST_QUEUED",
-            "store::MOST_SPARE",
         ],
     ),
 ];

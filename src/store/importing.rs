@@ -73,3 +73,52 @@ impl Importing {
             .add(run.mark, one.high, &one.charges);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::gate::event::{Entry, Event};
+    use crate::gate::outcome::FailureMode;
+    use crate::store::tests::{at, charge, run, terms};
+
+    #[test]
+    fn g7_as_many_critical_runs_are_listed_as_the_bound_and_older_ones_are_counted() {
+        let mut terms = terms();
+        terms.objective.critical = BTreeSet::from([FailureMode::MissedEscalation]);
+        terms
+            .objective
+            .unacceptable
+            .insert(FailureMode::MissedEscalation);
+        let mut state = State::default();
+        state.apply(&Entry {
+            at: at(0),
+            workflow: None,
+            event: Event::PolicyAccepted {
+                version: crate::gate::digest::Digest::new([0; 32]),
+                terms: [("w".into(), Arc::new(terms))].into(),
+                policies: "{}".into(),
+            },
+        });
+        let mut importing = Importing::default();
+        let mut take = |n: usize| {
+            let record = RunRecord {
+                booked_at: at(i64::try_from(n).unwrap()),
+                mark: Mark::Unacceptable,
+                charges: vec![charge(FailureMode::MissedEscalation, None)],
+                ..run(Some(&format!("r{n}")), Vec::new())
+            };
+            importing.take(&state, &record);
+            let past = &importing.workflows["w"];
+            let counted: i64 = past.cells.values().map(|cell| cell.shift.all.runs).sum();
+            let oldest = past.critical.keys().next().unwrap().0;
+            (past.critical.len(), counted, oldest)
+        };
+        for n in 0..MOST_CRITICAL {
+            assert_eq!(take(n), (n + 1, 0, at(0)));
+        }
+        assert_eq!(take(MOST_CRITICAL), (MOST_CRITICAL, 1, at(1)));
+    }
+}

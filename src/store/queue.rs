@@ -369,3 +369,34 @@ impl Job {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g7_calls_are_admitted_while_less_waits_than_the_bounds() {
+        let queue = WriterQueue::default();
+        let waiting = |depth: usize| {
+            queue.depth.store(depth, Ordering::Relaxed);
+            (queue.ready(), queue.room())
+        };
+        assert_eq!(waiting(MOST_QUEUED - 1), (true, true));
+        assert_eq!(waiting(MOST_QUEUED), (false, true));
+        assert_eq!(waiting(MOST_WAITING - 1), (false, true));
+        assert_eq!(waiting(MOST_WAITING), (false, false));
+    }
+
+    #[test]
+    fn an_empty_list_is_kept_for_the_next_jobs_unless_it_has_grown_too_large() {
+        let kept = |capacity: usize| {
+            let queue = WriterQueue::default();
+            let list = VecDeque::with_capacity(capacity);
+            let is_exact = list.capacity() == capacity;
+            queue.recycle(list);
+            (is_exact, queue.lock().spare.capacity())
+        };
+        assert_eq!(kept(MOST_SPARE), (true, MOST_SPARE));
+        assert_eq!(kept(MOST_SPARE + 1), (true, 0));
+    }
+}

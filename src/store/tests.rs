@@ -240,7 +240,7 @@ fn copy(from: &Path) -> TempDir {
     to
 }
 
-fn at(millis: i64) -> Time {
+pub(super) fn at(millis: i64) -> Time {
     Time::from_millis(T0 + millis)
 }
 
@@ -252,7 +252,7 @@ fn entry(workflow: Option<&str>, event: Event) -> Entry {
     }
 }
 
-fn terms() -> Terms {
+pub(super) fn terms() -> Terms {
     Terms {
         tier: Tier::Medium,
         was: None,
@@ -305,7 +305,7 @@ fn call(n: u64, tool: &str, risk: Risk, subject: Option<&str>) -> CallRecord {
     }
 }
 
-fn run(id: Option<&str>, calls: Vec<CallRecord>) -> RunRecord {
+pub(super) fn run(id: Option<&str>, calls: Vec<CallRecord>) -> RunRecord {
     let (first, last) = (
         calls.first().map_or(at(0), |call| call.at),
         calls.last().map_or(at(0), |call| call.at),
@@ -329,7 +329,7 @@ fn solo(n: u64) -> RunRecord {
     run(None, vec![call(n, "api/get", Risk::Low, None)])
 }
 
-fn charge(mode: FailureMode, reference: Option<&str>) -> Charge {
+pub(super) fn charge(mode: FailureMode, reference: Option<&str>) -> Charge {
     Charge {
         mode,
         source: Source::Person,

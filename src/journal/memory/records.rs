@@ -39,12 +39,12 @@ impl MemoryBooks {
             .entries
             .iter()
             .filter(|view| has_entry(filter, view))
-            .take(filter.limit)
+            .take(filter.limit.min(MOST_RECORDS))
             .cloned()
             .collect();
         let next = views
             .last()
-            .filter(|_| views.len() == filter.limit)
+            .filter(|_| views.len() == filter.limit.min(MOST_RECORDS))
             .map(|view| view.seq);
         Entries { views, next }
     }
@@ -58,7 +58,7 @@ impl MemoryBooks {
         self.entries
             .iter()
             .filter(|view| view.seq > after && happened.has(&view.entry))
-            .take(limit)
+            .take(limit.min(MOST_RECORDS))
             .map(|view| (view.seq, view.entry.clone()))
             .collect()
     }
@@ -72,7 +72,7 @@ impl MemoryBooks {
             .rev()
             .map(|view| &view.entry)
             .filter(|entry| of(entry))
-            .take(limit)
+            .take(limit.min(MOST_RECORDS))
             .cloned()
             .collect()
     }

@@ -360,3 +360,67 @@ fn g12_both_journals_carry_out_the_same_rules() {
         panic!("{failure}");
     }
 }
+
+#[test]
+fn g7_one_question_gives_no_more_records_than_the_bound_whatever_its_limit() {
+    use crate::journal::read::{Happened, MOST_RECORDS};
+    let mut both = Both::new();
+    let found = |both: &Both| {
+        let all = usize::MAX;
+        let happened = Happened {
+            workflow: None,
+            since: at(-1),
+            until: at(3_600_000),
+            kinds: vec![EventKind::Settled],
+            granted: false,
+        };
+        let filter = EntryFilter {
+            kind: Some(EventKind::Settled.name().into()),
+            limit: all,
+            ..EntryFilter::default()
+        };
+        let of = |records: &dyn crate::journal::read::Records| {
+            let runs = records.runs(&RunFilter {
+                limit: all,
+                ..RunFilter::default()
+            });
+            [
+                runs.unwrap().len(),
+                records.entries(&filter).unwrap().views.len(),
+                records.happened(&happened, 0, all).unwrap().len(),
+            ]
+        };
+        let (disk, memory) = (of(&*both.disk.records), of(&*both.memory));
+        assert_eq!(disk, memory);
+        disk
+    };
+    let add = |both: &mut Both, n: u64| {
+        let record = run(
+            Some(&format!("r{n}")),
+            vec![call(n, "a/t", Risk::Low, None)],
+        );
+        both.disk.journal.record(record.clone());
+        both.memory.record(record);
+        let settled = Event::Settled {
+            call: call_id(n),
+            executed: Executed::Yes,
+            undid: None,
+        };
+        let entry = Entry {
+            at: both.now,
+            workflow: Some("w".into()),
+            event: settled,
+        };
+        drop(both.disk.journal.append(entry.clone()));
+        drop(both.memory.append(entry));
+    };
+    let most = MOST_RECORDS as u64;
+    (0..most).for_each(|n| add(&mut both, n));
+    both.disk.settle();
+    both.memory.write();
+    assert_eq!(found(&both), [MOST_RECORDS; 3]);
+    add(&mut both, most);
+    both.disk.settle();
+    both.memory.write();
+    assert_eq!(found(&both), [MOST_RECORDS; 3]);
+}
