@@ -62,7 +62,8 @@ pub fn exact_binary64(number: &str) -> Option<f64> {
     let significant = significant_digits(digits);
     let fits_digits = significant <= 15 && (value != 0.0 || significant == 0);
     let is_integer = !number.contains(['.', 'e', 'E']);
-    (fits_digits || (is_integer && value.abs() <= LARGEST_EXACT && significant <= 16)).then_some(value)
+    (fits_digits || (is_integer && value.abs() <= LARGEST_EXACT && significant <= 16))
+        .then_some(value)
 }
 
 fn significant_digits(digits: impl Iterator<Item = u8>) -> usize {

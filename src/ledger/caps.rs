@@ -406,3 +406,24 @@ impl Level {
             .or(self.volume.as_ref())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g7_as_many_hours_wait_to_be_written_down_as_the_bound() {
+        let waiting = |hours: usize| {
+            let traffic = Traffic::default();
+            for n in 1..=hours {
+                let now = Hour(i64::try_from(n).unwrap()).start();
+                assert!(traffic.count(now, None));
+            }
+            let end = Hour(i64::try_from(hours + 1).unwrap()).start();
+            let waiting = traffic.hours(end, false);
+            (waiting.len(), waiting[0].0)
+        };
+        assert_eq!(waiting(MOST_OVER), (MOST_OVER, Hour(1)));
+        assert_eq!(waiting(MOST_OVER + 1), (MOST_OVER, Hour(1)));
+    }
+}

@@ -171,4 +171,19 @@ mod tests {
             5_000 - MOST_LISTED as u64
         );
     }
+
+    #[test]
+    fn g7_one_entry_holds_as_many_denied_calls_as_the_bound() {
+        let (refusals, now) = (Refusals::default(), Time::from_millis(60_000));
+        let add = |n: usize| refusals.add(call(n as u128, "a/t"), now);
+        for n in 1..MOST_REFUSED {
+            assert_eq!(add(n), None);
+        }
+        assert_eq!(
+            add(MOST_REFUSED).map(|calls| calls.len()),
+            Some(MOST_REFUSED)
+        );
+        assert_eq!(add(MOST_REFUSED + 1), None);
+        assert_eq!(refusals.take(now, false).0.len(), 1);
+    }
 }

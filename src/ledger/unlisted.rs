@@ -530,4 +530,47 @@ mod tests {
             BTreeSet::from(["array".to_owned(), "object".to_owned()])
         );
     }
+
+    #[test]
+    fn g7_a_shape_goes_as_deep_as_the_bound() {
+        let more_at = |depth: usize| {
+            let nested = (0..depth).fold(Json::Null, |inner, _| {
+                Json::Object(vec![("a".into(), inner)])
+            });
+            let mut shape = Shape::default();
+            shape.take(&nested, MAX_DEPTH, &mut { MAX_NODES });
+            let (mut levels, mut deepest) = (0, &shape);
+            while let Some(inner) = deepest.members.get("a") {
+                (levels, deepest) = (levels + 1, inner);
+            }
+            (levels, deepest.more)
+        };
+        assert_eq!(more_at(MAX_DEPTH), (MAX_DEPTH, false));
+        assert_eq!(more_at(MAX_DEPTH + 1), (MAX_DEPTH, true));
+    }
+
+    #[test]
+    fn g7_as_many_query_parameters_are_told_apart_as_the_bound() {
+        let told = |count: u8| {
+            let letter = |n: u8| char::from(b'a' + n);
+            let name = |n: u8| format!("{}{}=1", letter(n / 26), letter(n % 26));
+            let names: Vec<_> = (0..count).map(name).collect();
+            let unlisted = Unlisted::default();
+            see(&unlisted, &format!("GET /x?{}", names.join("&")), None);
+            unlisted.seen().calls[0].query.len()
+        };
+        let most = u8::try_from(MAX_QUERY).unwrap();
+        assert_eq!(told(most), MAX_QUERY);
+        assert_eq!(told(most + 1), MAX_QUERY);
+    }
+
+    #[test]
+    fn g7_a_template_has_as_many_segments_as_the_bound() {
+        let whole = "/a".repeat(MAX_SEGMENTS);
+        assert_eq!(templated(&whole), whole);
+        assert_eq!(
+            templated(&"/a".repeat(MAX_SEGMENTS + 1)),
+            format!("{whole}/{{rest...}}")
+        );
+    }
 }

@@ -94,3 +94,18 @@ fn recorded(args: &Json<'_>) -> Option<Arc<str>> {
         .then(|| String::from_utf8(text).ok().map(Arc::from))
         .flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g7_arguments_are_recorded_up_to_the_bound() {
+        let recorded = |bytes: usize| {
+            // The quotes count.
+            recorded(&Json::String("x".repeat(bytes - 2).into())).map(|text| text.len())
+        };
+        assert_eq!(recorded(MAX_RECORDED), Some(MAX_RECORDED));
+        assert_eq!(recorded(MAX_RECORDED + 1), None);
+    }
+}

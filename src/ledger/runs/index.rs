@@ -183,7 +183,7 @@ impl Runs {
         let state = run.lock();
         let (escalated, number) = (state.escalated, ids::split(state.id.as_str()).1);
         drop(state);
-        if self.ended.len() < MAX_OPEN + if escalated { MAX_ESCALATED } else { 0 } {
+        if has_room(self.ended.len(), escalated) {
             let mut ended = self.ended.entry(key.clone()).or_insert(Ended {
                 last: None,
                 at: now,
@@ -277,6 +277,11 @@ impl Runs {
     }
 }
 
+/// Is one more id remembered, beside so many whose runs ended?
+const fn has_room(ended: usize, escalated: bool) -> bool {
+    ended < MAX_OPEN + if escalated { MAX_ESCALATED } else { 0 }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -335,5 +340,13 @@ mod tests {
         assert_eq!(left(days(1)), 2);
         assert_eq!(left(days(1) + minutes(1)), 1);
         assert_eq!(left(days(1) + minutes(2)), 0);
+    }
+
+    #[test]
+    fn g7_as_many_runs_are_open_and_as_many_ids_remembered_as_the_bounds() {
+        assert_eq!(Runs::default().most, MAX_OPEN);
+        assert!(has_room(MAX_OPEN - 1, false) && !has_room(MAX_OPEN, false));
+        let most = MAX_OPEN + MAX_ESCALATED;
+        assert!(has_room(most - 1, true) && !has_room(most, true));
     }
 }
