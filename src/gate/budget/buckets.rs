@@ -254,4 +254,21 @@ mod tests {
         let known = count(0);
         assert_eq!((known["api/t0"], known.len()), (2, MAX_PAIRS + 1));
     }
+
+    #[test]
+    fn the_last_failure_is_in_the_last_bucket_that_has_one() {
+        use crate::gate::budget::shift::Delta;
+        let mut buckets = Buckets::default();
+        let mut book = |at: i64, unacceptable: i64, high: bool| {
+            let runs = 3;
+            let shift = Shift::of(Delta { runs, unacceptable }, high);
+            buckets.book(at, Time::default(), shift);
+            buckets.last_failure(100)
+        };
+        assert_eq!(book(1, 0, true), None);
+        assert_eq!(book(2, 1, false), Some(2));
+        assert_eq!(book(3, 0, false), Some(2));
+        assert_eq!(book(4, 1, true), Some(4));
+        assert_eq!(buckets.last_failure(3), Some(2));
+    }
 }

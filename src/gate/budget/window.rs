@@ -294,4 +294,12 @@ mod tests {
         begun.push(window.begin_era(now));
         assert_eq!(window.eras, begun[1..]);
     }
+
+    #[test]
+    fn a_look_back_and_a_window_begin_with_the_first_whole_part_of_them() {
+        let now = Time::from_millis(7 * 3_600_000 + 59_999);
+        let (five, three) = (Duration::from_mins(5), hours(3));
+        assert_eq!(look_back_starts(five, now), Minute(7 * 60 - 4).start());
+        assert_eq!(starts(three, now), Hour(5).start());
+    }
 }

@@ -356,3 +356,17 @@ fn g7_as_many_burns_are_remembered_as_the_bound_and_then_the_oldest_goes() {
     assert_eq!(burns(&account), (MAX_BURNS, second));
     assert_eq!(account.burn().map(|burn| burn.at), Some(later));
 }
+
+#[test]
+fn what_is_posted_is_in_the_tally_of_the_window_until_it_leaves() {
+    let terms = terms(980_000, 10_000);
+    let mut account = Account::default();
+    post(&mut account, &terms, NOW, 5, 2, false);
+    let tally = |at: Time| {
+        let tally = account.tally(&terms.objective, at);
+        assert_eq!(tally, account.full_tally(terms.objective.window, at));
+        (tally.all.runs, tally.all.unacceptable)
+    };
+    assert_eq!(tally(NOW), (5, 2));
+    assert_eq!(tally(NOW.plus(terms.objective.window)), (0, 0));
+}
