@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::diagnostics::Notes;
-use crate::config::source::decode::At;
+use crate::config::source::setting::At;
 use crate::gate::name::ToolName;
 use crate::gate::nearest::did_you_mean;
 use crate::gate::risk::Risk;

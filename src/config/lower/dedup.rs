@@ -8,10 +8,10 @@ use super::mode;
 use super::rules::condition;
 use super::written::{interval, items, place, required};
 use crate::config::diagnostics::Notes;
-use crate::config::source::decode::{At, Setting};
 use crate::config::source::policy::{
     DuplicateEntry, DuplicateWord, LimitEntry, PerWord, ReversesEntry, ToolEntry,
 };
+use crate::config::source::setting::{At, Setting};
 use crate::config::source::tree::SourceSpan;
 use crate::gate::dedup::Amount;
 use crate::gate::name::ToolName;

@@ -2,7 +2,7 @@
 //! a part of it is written in.
 
 use crate::config::diagnostics::SourceFile;
-use crate::config::source::decode::At;
+use crate::config::source::setting::At;
 use crate::config::source::tree::SourceSpan;
 use crate::gate::policy::Pattern;
 

@@ -10,8 +10,8 @@ use std::ops::RangeInclusive;
 
 use super::written::{items, name, number, required, span_of};
 use crate::config::diagnostics::Notes;
-use crate::config::source::decode::At;
 use crate::config::source::policy::{LevelEntry, ListSetting};
+use crate::config::source::setting::At;
 use crate::config::source::tree::SourceSpan;
 use crate::gate::level::{Changes, Ladder, Rung, Validation, Volume};
 use crate::gate::name::{LevelName, ToolName};

@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::config::diagnostics::Notes;
-use crate::config::source::decode::{At, Setting};
 use crate::config::source::process::OneOrMore;
+use crate::config::source::setting::{At, Setting};
 
 /// The most addresses to listen on.
 pub const MAX_LISTEN: usize = 16;

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use super::diagnostics::{Diagnostic, Diagnostics, Notes, Severity, SourceFile};
 use super::evidence::Tables;
-use super::source::decode::{At, Setting, decode};
+use super::source::decode::decode;
 use super::source::policy::{ApiDocument, SignalDocument, WorkflowDocument};
+use super::source::setting::{At, Setting};
 use super::source::tree;
 use super::source::tree::YamlNode;
 use crate::gate::digest::Digest;

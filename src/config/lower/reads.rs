@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::expression::{CallShape, inside};
 use crate::config::diagnostics::Notes;
-use crate::config::source::decode::At;
+use crate::config::source::setting::At;
 use crate::gate::nearest::did_you_mean;
 use crate::gate::policy::Condition;
 

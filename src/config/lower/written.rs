@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::config::diagnostics::Notes;
 use crate::config::quantity::Interval;
-use crate::config::source::decode::{At, Setting};
 use crate::config::source::policy::ListSetting;
+use crate::config::source::setting::{At, Setting};
 use crate::config::source::tree::SourceSpan;
 use crate::gate::location::SourceLocation;
 

@@ -1,85 +1,23 @@
 //! Reads typed documents from the tree, and goes on after an error.
 //!
-//! The source types derive `Deserialize`; this deserializer gives them the position of every
-//! value. Unknown and repeated keys are reported here, with the key that was probably intended. A value that does not fit is reported
-//! and becomes [`Setting::Bad`], so that one bad tool hides neither its neighbours nor its own other
-//! mistakes.
+//! The source types derive `Deserialize`; this deserializer gives them the position of every value.
+//! Unknown and repeated keys are reported here, with the key that was probably intended. A value that
+//! does not fit is reported and becomes [`Setting::Bad`](super::setting::Setting::Bad), so that one
+//! bad tool hides neither its neighbours nor its own other mistakes.
 
 use std::cell::RefCell;
 use std::fmt;
-use std::marker::PhantomData;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{
     DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, Unexpected, VariantAccess,
     Visitor,
 };
 use serde::{Deserialize, Deserializer, de};
 
-use super::tree::{SourceSpan, YamlKey, YamlKind, YamlNode};
+use super::setting::{SETTING, TEXT_OR};
+use super::tree::{YamlKey, YamlKind, YamlNode};
 use crate::config::diagnostics::Notes;
 use crate::gate::nearest::did_you_mean;
-
-/// The name by which [`Setting`] asks where it was written.
-const SETTING: &str = "burngate::Setting";
-/// The name by which [`TextOr`] asks which of the two it is.
-const TEXT_OR: &str = "burngate::TextOr";
-
-/// A value and where it was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct At<T> {
-    /// Where.
-    pub span: SourceSpan,
-    /// What.
-    pub value: T,
-}
-
-/// One setting of a document.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Setting<T> {
-    /// It was not written.
-    #[default]
-    Absent,
-    /// It was written, and why it does not fit was reported.
-    Bad,
-    /// It was written.
-    Given(At<T>),
-}
-
-impl<T> Setting<T> {
-    /// The value, where it was written well.
-    #[must_use]
-    pub const fn given(&self) -> Option<&At<T>> {
-        match self {
-            Setting::Given(at) => Some(at),
-            Setting::Absent | Setting::Bad => None,
-        }
-    }
-
-    /// The value alone.
-    #[must_use]
-    pub const fn value(&self) -> Option<&T> {
-        match self {
-            Setting::Given(at) => Some(&at.value),
-            Setting::Absent | Setting::Bad => None,
-        }
-    }
-
-    /// Was nothing written?
-    #[must_use]
-    pub const fn is_absent(&self) -> bool {
-        matches!(self, Setting::Absent)
-    }
-}
-
-/// A text, or a mapping that says more than the text alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TextOr<T> {
-    /// The text.
-    Text(String),
-    /// The mapping.
-    More(T),
-}
 
 /// Reads `node` as a `T`. Everything that does not fit goes to `notes`; `None` where nothing is
 /// left.
@@ -480,101 +418,12 @@ impl<'n> VariantAccess<'n> for Word<'n> {
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Setting<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_newtype_struct(SETTING, SettingVisitor(PhantomData))
-    }
-}
-
-struct SettingVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for SettingVisitor<T> {
-    type Value = Setting<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value and its place")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut placed: A) -> Result<Setting<T>, A::Error> {
-        let start = placed.next_element()?.unwrap_or_default();
-        let end = placed.next_element()?.unwrap_or_default();
-        Ok(placed.next_element()?.map_or(Setting::Bad, |value| {
-            Setting::Given(At {
-                span: start..end,
-                value,
-            })
-        }))
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for TextOr<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_newtype_struct(TEXT_OR, TextOrVisitor(PhantomData))
-    }
-}
-
-struct TextOrVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for TextOrVisitor<T> {
-    type Value = TextOr<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("text, or a mapping")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<TextOr<T>, E> {
-        Ok(TextOr::Text(text.to_owned()))
-    }
-
-    fn visit_newtype_struct<D: Deserializer<'de>>(
-        self,
-        deserializer: D,
-    ) -> Result<TextOr<T>, D::Error> {
-        T::deserialize(deserializer).map(TextOr::More)
-    }
-}
-
-impl<T: JsonSchema> JsonSchema for TextOr<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        format!("TextOr{}", T::schema_name()).into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let (text, more) = (
-            String::json_schema(generator),
-            generator.subschema_for::<T>(),
-        );
-        json_schema!({ "anyOf": [text, more] })
-    }
-}
-
-impl<T: JsonSchema> JsonSchema for Setting<T> {
-    fn inline_schema() -> bool {
-        T::inline_schema()
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        T::schema_name()
-    }
-
-    fn schema_id() -> std::borrow::Cow<'static, str> {
-        T::schema_id()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        T::json_schema(generator)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::diagnostics::SourceFile;
     use crate::config::quantity::Interval;
+    use crate::config::source::setting::{At, Setting};
     use crate::config::source::tree;
 
     #[derive(Debug, Deserialize, Default)]

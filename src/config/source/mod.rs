@@ -4,4 +4,5 @@
 pub mod decode;
 pub mod policy;
 pub mod process;
+pub mod setting;
 pub mod tree;

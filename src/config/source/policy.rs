@@ -6,7 +6,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, de};
 
-use super::decode::{Setting, TextOr};
+use super::setting::{Setting, TextOr};
 use crate::config::quantity::{Date, Growth, Interval, Percentage, Rate, Size};
 use crate::gate::budget::posture::Recovery;
 use crate::gate::level::{Changes, Validation};

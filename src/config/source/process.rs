@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::decode::Setting;
 use super::policy::ListSetting;
+use super::setting::Setting;
 use crate::config::quantity::{Interval, Size};
 
 /// The process's configuration.
