@@ -68,8 +68,8 @@ pub(super) async fn count(
 ) -> Response {
     let response = next.run(request).await;
     match response.status() {
-        StatusCode::UNAUTHORIZED => state.ledger().turn_away(Slug::Unauthorized.as_str()),
-        StatusCode::FORBIDDEN => state.ledger().turn_away(Slug::Forbidden.as_str()),
+        StatusCode::UNAUTHORIZED => state.ledger().count_rejected(Slug::Unauthorized.as_str()),
+        StatusCode::FORBIDDEN => state.ledger().count_rejected(Slug::Forbidden.as_str()),
         _ => {}
     }
     response

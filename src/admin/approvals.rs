@@ -212,7 +212,7 @@ pub(super) async fn deny(
 /// Records that somebody who can decide has seen these calls.
 fn mark_seen(state: &AdminState, person: &Person, approvals: &[ApprovalId]) {
     if person.role >= Role::Reviewer {
-        state.ledger().see(approvals, &person.name);
+        state.ledger().mark_seen(approvals, &person.name);
     }
 }
 

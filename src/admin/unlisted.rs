@@ -11,7 +11,7 @@ use super::read::{QueryParams, moment};
 use super::state::AdminState;
 use crate::api::unlisted::{UnlistedCall, UnlistedCalls, UnlistedQuery};
 use crate::api::{Moment, Problem};
-use crate::ledger::unlisted::Kind;
+use crate::ledger::unlisted::UnlistedKind;
 
 /// Unlisted calls, those that look alike together: shapes, and no values.
 #[utoipa::path(get, path = "/v1/unlisted", params(UnlistedQuery), responses((status = 200, body = UnlistedCalls), (status = "default", body = Problem)))]
@@ -20,8 +20,8 @@ pub(super) async fn list(
     QueryParams(query): QueryParams<UnlistedQuery>,
 ) -> Result<Json<UnlistedCalls>, AdminError> {
     let since = moment("/since", query.since.as_deref(), state.ledger().now())?;
-    let kept = state.ledger().unlisted().seen();
-    let matches = |kind: &Kind| {
+    let kept = state.ledger().unlisted().samples();
+    let matches = |kind: &UnlistedKind| {
         since.is_none_or(|since| kind.last >= since)
             && query
                 .workflow
@@ -36,7 +36,7 @@ pub(super) async fn list(
     }))
 }
 
-fn call(kind: Kind) -> UnlistedCall {
+fn call(kind: UnlistedKind) -> UnlistedCall {
     UnlistedCall {
         workflow: kind.workflow.to_string(),
         api: kind.api.to_string(),

@@ -292,7 +292,7 @@ fn traffic(handle: &WorkflowHandle, view: &View) -> TrafficView {
     let slots = handle
         .policy
         .exposure
-        .then(|| handle.shard.taken().places(&view.status));
+        .then(|| handle.shard.exposure().usage(&view.status));
     TrafficView {
         in_flight: traffic.in_flight(),
         this_hour: traffic.calls(now),

@@ -43,7 +43,7 @@ impl Health for GateHealth {
             HealthState::Failed("the gate is stopping")
         };
         // Held calls that expired unseen are a failure of the gate.
-        let approvals = if self.ledger.unseen() == 0 {
+        let approvals = if self.ledger.expired_unseen() == 0 {
             HealthState::Well
         } else {
             HealthState::Warned("held calls expired and nobody saw them")

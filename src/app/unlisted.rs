@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::phase::stopped;
 use crate::ledger::Ledger;
-use crate::ledger::unlisted::Seen;
+use crate::ledger::unlisted::UnlistedSamples;
 use crate::proxy::drain::Phase;
 use crate::telemetry::log;
 
@@ -32,7 +32,7 @@ const MAX_FILE: u64 = 64 << 20;
 /// Gives `ledger` the samples that an earlier process kept in `directory`.
 pub fn restore(ledger: &Ledger, directory: &Path) {
     match read(&directory.join(FILE), MAX_FILE) {
-        Ok(seen) => ledger.unlisted().restore(seen),
+        Ok(samples) => ledger.unlisted().restore(samples),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => {
             tracing::warn!(target: log::PROCESS, %error, "the samples of unlisted calls in {FILE} cannot be read; they begin anew");
@@ -49,9 +49,9 @@ pub async fn keep(ledger: Arc<Ledger>, directory: PathBuf, phase: watch::Receive
             _ = ticks.tick() => false,
             () = &mut stopped => true,
         };
-        if let Some(seen) = ledger.unlisted().take_changed() {
+        if let Some(samples) = ledger.unlisted().take_changed() {
             let directory = directory.clone();
-            let written = tokio::task::spawn_blocking(move || write(&directory, &seen)).await;
+            let written = tokio::task::spawn_blocking(move || write(&directory, &samples)).await;
             if let Ok(Err(error)) = written {
                 tracing::warn!(target: log::PROCESS, %error, "the samples of unlisted calls cannot be written to {FILE}");
             }
@@ -63,7 +63,7 @@ pub async fn keep(ledger: Arc<Ledger>, directory: PathBuf, phase: watch::Receive
 }
 
 /// Reads a file of at most `longest` bytes.
-fn read(path: &Path, longest: u64) -> io::Result<Seen> {
+fn read(path: &Path, longest: u64) -> io::Result<UnlistedSamples> {
     let mut text = Vec::new();
     // One byte more shows that there are more.
     let mut file = fs::File::open(path)?.take(longest + 1);
@@ -74,9 +74,9 @@ fn read(path: &Path, longest: u64) -> io::Result<Seen> {
 }
 
 /// Replaces the file as a whole, so that a reader never finds half of it.
-fn write(directory: &Path, seen: &Seen) -> io::Result<()> {
+fn write(directory: &Path, samples: &UnlistedSamples) -> io::Result<()> {
     let unfinished = directory.join(format!("{FILE}.new"));
-    let text = serde_json::to_vec(seen).map_err(io::Error::other)?;
+    let text = serde_json::to_vec(samples).map_err(io::Error::other)?;
     OpenOptions::new()
         .create(true)
         .truncate(true)
@@ -94,11 +94,11 @@ mod tests {
     #[test]
     fn g7_a_file_is_read_up_to_its_bound() {
         let dir = tempfile::tempdir().unwrap();
-        write(dir.path(), &Seen::default()).unwrap();
+        write(dir.path(), &UnlistedSamples::default()).unwrap();
         let path = dir.path().join(FILE);
         let length = fs::metadata(&path).unwrap().len();
-        assert_eq!(read(&path, MAX_FILE).unwrap(), Seen::default());
-        assert_eq!(read(&path, length).unwrap(), Seen::default());
+        assert_eq!(read(&path, MAX_FILE).unwrap(), UnlistedSamples::default());
+        assert_eq!(read(&path, length).unwrap(), UnlistedSamples::default());
         let refused = read(&path, length - 1).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::FileTooLarge);
     }

@@ -34,12 +34,12 @@ pub struct Traffic {
     /// The hour, and its calls: 32 bits each, so that one exchange moves both.
     hour: AtomicU64,
     /// Hours that are over, until somebody writes them down.
-    over: Mutex<Vec<(Hour, Busy)>>,
+    finished: Mutex<Vec<(Hour, Busy)>>,
 }
 
 /// Hours that are over and wait to be written down: so few that only a sweep that never comes fills
 /// them, and then the newest are let go.
-const MOST_OVER: usize = 48;
+const MOST_FINISHED: usize = 48;
 
 impl Traffic {
     /// As busy as `pace` says that the hour of `now` has been.
@@ -114,7 +114,7 @@ impl Traffic {
     }
 
     fn turn(&self, to: Hour) {
-        let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
         let ends = |word: u64| (unpacked(word).0 < to).then(|| packed(to, 0));
         let Ok(word) = self
             .hour
@@ -124,8 +124,8 @@ impl Traffic {
         };
         let at_once = self.at_once.swap(self.in_flight(), Ordering::Relaxed);
         let (hour, calls) = unpacked(word);
-        if calls > 0 && over.len() < MOST_OVER {
-            over.push((hour, Busy { calls, at_once }));
+        if calls > 0 && finished.len() < MOST_FINISHED {
+            finished.push((hour, Busy { calls, at_once }));
         }
     }
 
@@ -136,10 +136,10 @@ impl Traffic {
         if hour < now.hour() && calls > 0 {
             self.turn(now.hour());
         }
-        let mut over =
-            std::mem::take(&mut *self.over.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut finished =
+            std::mem::take(&mut *self.finished.lock().unwrap_or_else(PoisonError::into_inner));
         if stops && calls > 0 && hour == now.hour() {
-            over.push((
+            finished.push((
                 hour,
                 Busy {
                     calls,
@@ -147,7 +147,7 @@ impl Traffic {
                 },
             ));
         }
-        over
+        finished
     }
 }
 
@@ -167,15 +167,15 @@ pub struct Meter {
     /// Calls that were let go by this cap and then not sent. The next one takes the place of such a
     /// one, so there are never more than were under way together.
     unsent: AtomicU32,
-    hand: Hand,
-    bucket: RateLimiter<NotKeyed, InMemoryState, Hand, NoOpMiddleware<Duration>>,
+    clock: BucketClock,
+    bucket: RateLimiter<NotKeyed, InMemoryState, BucketClock, NoOpMiddleware<Duration>>,
 }
 
 /// The clock of a bucket: stands where the latest call put it.
 #[derive(Debug, Clone, Default)]
-struct Hand(Arc<AtomicU64>);
+struct BucketClock(Arc<AtomicU64>);
 
-impl Clock for Hand {
+impl Clock for BucketClock {
     type Instant = Duration;
 
     fn now(&self) -> Duration {
@@ -193,19 +193,19 @@ impl Meter {
         let quota = Quota::with_period(each)
             .unwrap_or(Quota::per_second(NonZeroU32::MIN))
             .allow_burst(calls);
-        let hand = Hand::default();
-        hand.0.store(millis(now), Ordering::Relaxed);
+        let clock = BucketClock::default();
+        clock.0.store(millis(now), Ordering::Relaxed);
         Meter {
             cap,
             unsent: AtomicU32::new(0),
-            bucket: RateLimiter::direct_with_clock(quota, hand.clone()),
-            hand,
+            bucket: RateLimiter::direct_with_clock(quota, clock.clone()),
+            clock,
         }
     }
 
     /// Takes one call of the volume, or says how long until it lets one more go.
     pub(in crate::ledger) fn take(&self, now: Time) -> Result<(), Duration> {
-        self.hand.0.fetch_max(millis(now), Ordering::Relaxed);
+        self.clock.0.fetch_max(millis(now), Ordering::Relaxed);
         if self.unsent.load(Ordering::Relaxed) > 0
             && self
                 .unsent
@@ -218,7 +218,7 @@ impl Meter {
         }
         self.bucket
             .check()
-            .map_err(|until| until.wait_time_from(self.hand.now()))
+            .map_err(|until| until.wait_time_from(self.clock.now()))
     }
 }
 
@@ -293,13 +293,13 @@ pub struct ToolCaps {
 /// What is kept when policies are read again: only what they still name.
 #[derive(Debug, Default)]
 pub struct Meters {
-    volumes: HashMap<(Whose, Volume), Arc<Meter>>,
+    volumes: HashMap<(CapOwner, Volume), Arc<Meter>>,
     in_flight: HashMap<ToolName, Arc<AtomicU32>>,
     tools: HashMap<ToolName, Arc<ToolCaps>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Whose {
+enum CapOwner {
     Workflow(WorkflowName),
     Tool(ToolName),
 }
@@ -308,8 +308,8 @@ impl Meters {
     /// The caps of `policies`, by workflow.
     pub fn install(&mut self, policies: &PolicySet, now: Time) -> HashMap<WorkflowName, Caps> {
         let mut before = std::mem::take(self);
-        let mut meter = |after: &mut Meters, whose: Whose, cap: Volume| {
-            let key = (whose, cap);
+        let mut meter = |after: &mut Meters, owner: CapOwner, cap: Volume| {
+            let key = (owner, cap);
             let meter = before
                 .volumes
                 .remove(&key)
@@ -324,7 +324,7 @@ impl Meters {
         {
             let volume = tool
                 .volume
-                .map(|cap| meter(self, Whose::Tool(tool.name.clone()), cap));
+                .map(|cap| meter(self, CapOwner::Tool(tool.name.clone()), cap));
             let in_flight = before.in_flight.remove(&tool.name).unwrap_or_default();
             self.in_flight
                 .insert(tool.name.clone(), Arc::clone(&in_flight));
@@ -347,14 +347,14 @@ impl Meters {
             let level = |rung: &crate::gate::level::Rung| Level {
                 volume: rung
                     .volume
-                    .map(|cap| meter(self, Whose::Workflow(name.clone()), cap)),
+                    .map(|cap| meter(self, CapOwner::Workflow(name.clone()), cap)),
                 earned: rung.volume.map_or_else(Vec::new, |cap| {
                     let widened = steps
                         .iter()
                         .map(|step| step.gain.widened(cap))
                         .filter(|widened| *widened != cap);
                     widened
-                        .map(|cap| meter(self, Whose::Workflow(name.clone()), cap))
+                        .map(|cap| meter(self, CapOwner::Workflow(name.clone()), cap))
                         .collect()
                 }),
                 concurrency: rung.concurrency,
@@ -423,7 +423,7 @@ mod tests {
             let waiting = traffic.hours(end, false);
             (waiting.len(), waiting[0].0)
         };
-        assert_eq!(waiting(MOST_OVER), (MOST_OVER, Hour(1)));
-        assert_eq!(waiting(MOST_OVER + 1), (MOST_OVER, Hour(1)));
+        assert_eq!(waiting(MOST_FINISHED), (MOST_FINISHED, Hour(1)));
+        assert_eq!(waiting(MOST_FINISHED + 1), (MOST_FINISHED, Hour(1)));
     }
 }

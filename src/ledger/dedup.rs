@@ -30,10 +30,10 @@ pub mod answers;
 pub mod plan;
 
 /// What was done, and the answers to it.
-pub(in crate::ledger) struct Dedup(Mutex<Living>);
+pub(in crate::ledger) struct Dedup(Mutex<DedupState>);
 
-pub(in crate::ledger) struct Living {
-    pub(in crate::ledger) book: DedupIndex,
+pub(in crate::ledger) struct DedupState {
+    pub(in crate::ledger) index: DedupIndex,
     answers: Answers,
 }
 
@@ -76,14 +76,14 @@ pub(in crate::ledger) struct Checked {
 
 impl Dedup {
     /// What was done by the journal.
-    pub(in crate::ledger) fn new(book: DedupIndex) -> Self {
-        Dedup(Mutex::new(Living {
-            book,
+    pub(in crate::ledger) fn new(index: DedupIndex) -> Self {
+        Dedup(Mutex::new(DedupState {
+            index,
             answers: Answers::default(),
         }))
     }
 
-    pub(in crate::ledger) fn lock(&self) -> MutexGuard<'_, Living> {
+    pub(in crate::ledger) fn lock(&self) -> MutexGuard<'_, DedupState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -102,12 +102,12 @@ impl DedupEntry {
     /// Remembers what the call of `doer` is about to do, where it is to be.
     pub(in crate::ledger) fn take(
         dedup: &Arc<Dedup>,
-        living: &mut Living,
+        state: &mut DedupState,
         planned: &mut PlannedOperation,
         doer: &Doer,
         now: Time,
     ) -> Option<Self> {
-        living.take(planned, doer, now).then(|| DedupEntry {
+        state.take(planned, doer, now).then(|| DedupEntry {
             dedup: Arc::clone(dedup),
             call: doer.call,
             is_keyed: planned.operation.key.is_some(),
@@ -132,10 +132,10 @@ impl DedupEntry {
     pub(in crate::ledger) fn commit(mut self, executed: Executed, now: Time) {
         self.is_settled = true;
         let answer = self.answer.take();
-        let mut living = self.dedup.lock();
-        living.book.settle(self.call, executed);
+        let mut state = self.dedup.lock();
+        state.index.settle(self.call, executed);
         if let Some(answer) = answer.filter(|_| executed == Executed::Yes) {
-            living.answers.keep(self.call, answer, now);
+            state.answers.keep(self.call, answer, now);
         }
     }
 }
@@ -144,26 +144,26 @@ impl Drop for DedupEntry {
     /// The call was not executed.
     fn drop(&mut self) {
         if !self.is_settled {
-            self.dedup.lock().book.settle(self.call, Executed::No);
+            self.dedup.lock().index.settle(self.call, Executed::No);
         }
     }
 }
 
-impl Living {
-    pub(in crate::ledger) fn pass(&mut self, now: Time) {
-        self.book.pass(now);
-        self.answers.pass(now);
+impl DedupState {
+    pub(in crate::ledger) fn expire(&mut self, now: Time) {
+        self.index.pass(now);
+        self.answers.expire(now);
     }
 
     /// Remembers what the call is about to do. False where that is not to be: a call that is only in
     /// shadow passes a full book, and is not remembered, because that must not grow without bound
     /// either.
     fn take(&mut self, planned: &mut PlannedOperation, doer: &Doer, now: Time) -> bool {
-        if planned.spare && self.book.room(&doer.workflow, &planned.operation).is_err() {
+        if planned.optional && self.index.room(&doer.workflow, &planned.operation).is_err() {
             return false;
         }
         planned.operation.at = now;
-        self.book.admit(doer, &planned.operation);
+        self.index.admit(doer, &planned.operation);
         true
     }
 
@@ -179,7 +179,7 @@ impl Living {
         if let Some(used) = planned
             .operation
             .key
-            .and_then(|key| self.book.key(&key.key, now).map(|used| (key, used)))
+            .and_then(|key| self.index.key(&key.key, now).map(|used| (key, used)))
         {
             let (key, used) = used;
             match self
@@ -199,10 +199,10 @@ impl Living {
             .map(DedupFinding::of);
         let held_shadow = planned.unread_shadow.clone().map(DedupFinding::of);
         let room = self
-            .book
+            .index
             .room(&doer.workflow, &planned.operation)
             .err()
-            .filter(|_| !approved && !planned.spare);
+            .filter(|_| !approved && !planned.optional);
         let full = room.map(|full| {
             DedupFinding::of(finding(
                 Verdict::Hold,
@@ -221,7 +221,7 @@ impl Living {
             return checked;
         };
         if let (Some(duplicate), Some(work)) = (&rules.duplicate, &planned.work)
-            && let Some(earlier) = self.book.done(work, duplicate.within, now, doer.call)
+            && let Some(earlier) = self.index.done(work, duplicate.within, now, doer.call)
         {
             if duplicate.verdict == Twice::Deny {
                 found.push(done_already(duplicate, earlier, now));
@@ -234,7 +234,7 @@ impl Living {
             let Some((series, amount)) = share else {
                 continue;
             };
-            let used = self.book.sum(series, limit.within, now);
+            let used = self.index.sum(series, limit.within, now);
             match limit.says(used.plus(*amount)) {
                 Some((Verdict::Deny, bound)) => found.push(self.reached(
                     limit,
@@ -271,7 +271,7 @@ impl Living {
     ) -> DedupFinding {
         let frees_at = (amount <= bound)
             .then(|| {
-                self.book
+                self.index
                     .falls_to(series, bound.less(amount), limit.within, now)
             })
             .flatten();

@@ -16,14 +16,14 @@ use crate::gate::status::Status;
 
 /// The places that a workflow's runs have taken.
 #[derive(Debug, Default)]
-pub struct Taken {
+pub struct TakenSlots {
     all: AtomicU32,
     high: AtomicU32,
 }
 
 /// How many places there are, and how many are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Places {
+pub struct SlotUsage {
     /// Places for runs with a medium or high call.
     pub all: u32,
     /// Those taken.
@@ -45,7 +45,7 @@ pub struct RunExposure {
     pub(in crate::ledger) risky: u32,
 }
 
-impl Taken {
+impl TakenSlots {
     /// Takes a place of each kind that is asked for.
     pub(in crate::ledger) fn take(&self, all: bool, high: bool) {
         self.all.fetch_add(u32::from(all), Ordering::Relaxed);
@@ -60,11 +60,11 @@ impl Taken {
 
     /// The places where the workflow stands like that.
     #[must_use]
-    pub fn places(&self, status: &Status) -> Places {
+    pub fn usage(&self, status: &Status) -> SlotUsage {
         let room = |balance: &crate::gate::budget::balance::Balance| {
             u32::try_from(balance.allowed.room(balance.unacceptable).max(1)).unwrap_or(u32::MAX)
         };
-        Places {
+        SlotUsage {
             all: room(&status.all),
             all_taken: self.all.load(Ordering::Relaxed),
             high: room(&status.high),
@@ -75,24 +75,24 @@ impl Taken {
 
 impl RunExposure {
     /// A risky call of the run was not executed. With the last of them goes the place.
-    pub(in crate::ledger) fn spare(&mut self, taken: &Taken) {
+    pub(in crate::ledger) fn release_call(&mut self, taken: &TakenSlots) {
         self.risky = self.risky.saturating_sub(1);
         if self.risky == 0 {
-            self.leave(taken);
+            self.release(taken);
         }
     }
 
     /// The run was booked as a failure: it is in B now. Its high place goes with that only where it
     /// counts for that budget too.
-    pub(in crate::ledger) fn leave_booked(&mut self, is_high: bool, taken: &Taken) {
+    pub(in crate::ledger) fn release_booked(&mut self, is_high: bool, taken: &TakenSlots) {
         taken.give_back(std::mem::take(&mut self.all), false);
         if is_high {
-            self.leave(taken);
+            self.release(taken);
         }
     }
 
     /// Nothing can come of the run any more.
-    pub(in crate::ledger) fn leave(&mut self, taken: &Taken) {
+    pub(in crate::ledger) fn release(&mut self, taken: &TakenSlots) {
         taken.give_back(
             std::mem::take(&mut self.all),
             std::mem::take(&mut self.high),

@@ -20,25 +20,25 @@ type ToolCounts = (WorkflowName, ToolName, Arc<VerdictCounts>);
 
 /// What is known of the incidents of tool APIs.
 #[derive(Debug, Default)]
-pub(super) struct Watch(Mutex<WatchState>);
+pub(super) struct IncidentWatch(Mutex<WatchState>);
 
 #[derive(Debug, Default)]
 struct WatchState {
     incidents: Incidents,
     detectors: BTreeMap<ApiName, Detector>,
     /// Calls and failures as they stood at the last look, while anybody looks.
-    seen: BTreeMap<(WorkflowName, ToolName), (u64, u64)>,
+    last_counts: BTreeMap<(WorkflowName, ToolName), (u64, u64)>,
     /// Failures of the whole process at the last look.
     failures: u64,
-    /// When anybody began to look.
-    began: Time,
+    /// Nothing is known of the time before.
+    watched_since: Time,
 }
 
-impl Watch {
-    pub(super) fn of(incidents: &Incidents, began: Time) -> Self {
-        Watch(Mutex::new(WatchState {
+impl IncidentWatch {
+    pub(super) fn of(incidents: &Incidents, watched_since: Time) -> Self {
+        IncidentWatch(Mutex::new(WatchState {
             incidents: incidents.clone(),
-            began,
+            watched_since,
             ..WatchState::default()
         }))
     }
@@ -57,20 +57,20 @@ impl Watch {
         counts: impl FnOnce() -> Vec<ToolCounts>,
         mut enter: impl FnMut(Event),
     ) {
-        let mut watched = self.lock();
-        if watched.seen.is_empty()
-            && watched.failures == failures
-            && watched
+        let mut state = self.lock();
+        if state.last_counts.is_empty()
+            && state.failures == failures
+            && state
                 .incidents
                 .iter()
                 .all(|incident| incident.closed.is_some())
         {
             return;
         }
-        watched.failures = failures;
-        watched.count(&counts(), now);
-        for event in watched.judge(now) {
-            watched.incidents.apply(now, &event);
+        state.failures = failures;
+        state.count(&counts(), now);
+        for event in state.judge(now) {
+            state.incidents.apply(now, &event);
             // A fact, written in the end; until then it is known here.
             enter(event);
         }
@@ -85,13 +85,13 @@ impl WatchState {
     fn count(&mut self, counts: &[ToolCounts], now: Time) {
         for (workflow, tool, counts) in counts {
             let (calls, failures) = (counts.get(Verdict::Allow), counts.failures());
-            let seen = self
-                .seen
+            let before = self
+                .last_counts
                 .insert((workflow.clone(), tool.clone()), (calls, failures))
                 .unwrap_or_default();
             let (calls, failures) = (
-                calls.saturating_sub(seen.0),
-                failures.saturating_sub(seen.1),
+                calls.saturating_sub(before.0),
+                failures.saturating_sub(before.1),
             );
             if calls > 0 || failures > 0 {
                 // A call that a rule in shadow let pass is counted under that rule's verdict.
@@ -123,11 +123,11 @@ impl WatchState {
         }
         // After a restart nothing is known of the minutes before: an incident is closed by minutes
         // that were seen.
-        let has_seen = now.since(self.began) >= minutes(u64::from(MINUTES) + 1);
+        let is_observed = now.since(self.watched_since) >= minutes(u64::from(MINUTES) + 1);
         for open in self
             .incidents
             .iter()
-            .filter(|incident| has_seen && incident.closed.is_none())
+            .filter(|incident| is_observed && incident.closed.is_none())
         {
             let silent = Detector::default();
             if self
@@ -144,7 +144,7 @@ impl WatchState {
         }
         self.detectors.retain(|_, detector| !detector.is_quiet(now));
         if self.detectors.is_empty() {
-            self.seen.clear();
+            self.last_counts.clear();
         }
         events
     }

@@ -15,8 +15,8 @@ use dashmap::DashMap;
 use super::approvers::Approvers;
 use super::caps::Meters;
 use super::dedup::Dedup;
-use super::incidents::Watch;
-use super::refused::{Seen, TurnedAway};
+use super::incidents::IncidentWatch;
+use super::refused::{RejectedRequests, SignIns};
 use super::runs::index::{Key, Runs};
 use super::shard::Shard;
 use super::unlisted::{UNLISTED, Unlisted};
@@ -54,8 +54,8 @@ pub struct Ledger {
     pub(super) everywhere: Mutex<Vec<(Ticket, Entry)>>,
     /// Who may decide on held calls.
     pub(super) approvers: Approvers,
-    pub(super) turned_away: TurnedAway,
-    pub(super) seen: Seen,
+    pub(super) rejected: RejectedRequests,
+    pub(super) sign_ins: SignIns,
     /// What was done, in every workflow.
     pub(super) dedup: Arc<Dedup>,
     /// When ids that nobody needs any more are forgotten next.
@@ -71,10 +71,10 @@ pub struct Ledger {
     /// Tells calls apart that differ, and draws those of a skipped review that are held all the
     /// same; keyed anew by each process, so that nobody can make two of them meet, or tell which
     /// are drawn.
-    pub(super) alike: RandomState,
+    pub(super) call_hasher: RandomState,
     /// Calls that tool APIs failed, of all workflows.
     pub(super) failures: AtomicU64,
-    pub(super) watch: Watch,
+    pub(super) incidents: IncidentWatch,
 }
 
 impl Ledger {
@@ -102,17 +102,17 @@ impl Ledger {
             pending: Arc::default(),
             everywhere: Mutex::default(),
             approvers: Approvers::of(state.approvers().clone()),
-            turned_away: TurnedAway::default(),
-            seen: Seen::default(),
+            rejected: RejectedRequests::default(),
+            sign_ins: SignIns::default(),
             dedup: Arc::new(Dedup::new(state.dedup().clone())),
             forgets_at: AtomicI64::new(i64::MIN),
             epoch: AtomicU64::new(0),
             counts: DashMap::new(),
             unlisted: Unlisted::default(),
             meters: Mutex::default(),
-            alike: RandomState::new(),
+            call_hasher: RandomState::new(),
             failures: AtomicU64::new(0),
-            watch: Watch::of(state.incidents(), now),
+            incidents: IncidentWatch::of(state.incidents(), now),
         };
         for (name, workflow) in state.workflows() {
             ledger.add_shard(name, workflow);
@@ -163,7 +163,7 @@ impl Ledger {
             );
         }
         self.table.store(Arc::new(Table { policies, entries }));
-        self.runs.look_again();
+        self.runs.wake_all();
         Ok(())
     }
 

@@ -32,20 +32,20 @@ struct Waiting {
     /// The minute that is being counted in, and how many of its calls were listed.
     minute: Minute,
     listed: usize,
-    more: BTreeMap<Kind, u64>,
+    more: BTreeMap<RefusalKind, u64>,
 }
 
 /// What denied calls are counted by.
-type Kind = (AgentName, ToolName, Option<Arc<str>>);
+type RefusalKind = (AgentName, ToolName, Option<Arc<str>>);
 
 /// How many requests were turned away since that was last written down, by the slug of their
 /// problem.
 #[derive(Debug)]
-pub struct TurnedAway(pub(super) Mutex<(BTreeMap<&'static str, u64>, Time)>);
+pub struct RejectedRequests(pub(super) Mutex<(BTreeMap<&'static str, u64>, Time)>);
 
 /// The UTC day on which each person was seen last. As many as there are people with a token.
 #[derive(Debug, Default)]
-pub struct Seen(pub(super) Mutex<BTreeMap<PersonName, i64>>);
+pub struct SignIns(pub(super) Mutex<BTreeMap<PersonName, i64>>);
 
 impl Refusals {
     /// Adds `call`, and gives all that are listed where they fill an entry.
@@ -101,9 +101,9 @@ impl Waiting {
     }
 }
 
-impl Default for TurnedAway {
+impl Default for RejectedRequests {
     fn default() -> Self {
-        TurnedAway(Mutex::new((BTreeMap::new(), Time::from_millis(i64::MIN))))
+        RejectedRequests(Mutex::new((BTreeMap::new(), Time::from_millis(i64::MIN))))
     }
 }
 

@@ -31,7 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 
 use super::caps::Traffic;
-use super::exposure::Taken;
+use super::exposure::TakenSlots;
 use super::refused::Refusals;
 use crate::gate::approval::Approval;
 use crate::gate::event::{Entry, Event, RefusedAlike, RefusedCall};
@@ -59,7 +59,7 @@ pub struct Shard {
     /// Approvals that are pending in the whole process.
     pending: Arc<AtomicUsize>,
     traffic: Traffic,
-    taken: Taken,
+    exposure: TakenSlots,
     refusals: Refusals,
 }
 
@@ -75,9 +75,9 @@ pub struct Live {
     /// Approvals with a decision on its way to disk.
     deciding: Vec<ApprovalId>,
     /// Approvals that are on their way to disk themselves.
-    holding: Vec<(ApprovalId, Shared<Result<(), Unavailable>>)>,
+    being_written: Vec<(ApprovalId, Shared<Result<(), Unavailable>>)>,
     watchers: Vec<Watcher>,
-    look_at: usize,
+    prune_at: usize,
     /// How many of the process's pending approvals are counted for this shard.
     counted: usize,
 }
@@ -95,7 +95,7 @@ impl Live {
     }
 
     /// What is on its way to disk, the newest first. Of it only what tightens shows in the state.
-    pub fn on_its_way(&self) -> impl Iterator<Item = &Entry> {
+    pub fn unconfirmed(&self) -> impl Iterator<Item = &Entry> {
         self.unconfirmed.iter().rev().map(|(_, entry)| entry)
     }
 
@@ -107,23 +107,23 @@ impl Live {
 
     /// A decision on `approval` is about to be handed over, and no other is until it was, or is let
     /// go of.
-    pub fn reserve(&mut self, approval: ApprovalId) {
+    pub fn begin_decision(&mut self, approval: ApprovalId) {
         self.deciding.push(approval);
     }
 
     /// The decision on `approval` that was about to be handed over no longer is. Whoever waits for
     /// it may look again.
-    pub fn let_go(&mut self, approval: ApprovalId) {
-        if let Some(place) = self.deciding.iter().rposition(|known| *known == approval) {
-            self.deciding.remove(place);
+    pub fn abandon_decision(&mut self, approval: ApprovalId) {
+        if let Some(index) = self.deciding.iter().rposition(|known| *known == approval) {
+            self.deciding.remove(index);
         }
         self.wake(&[approval]);
     }
 
     /// What must be on disk before anybody is told of `approval`, where it is not yet.
     #[must_use]
-    pub fn holding(&self, approval: ApprovalId) -> Option<Receipt<Result<(), Unavailable>>> {
-        self.holding
+    pub fn write_receipt(&self, approval: ApprovalId) -> Option<Receipt<Result<(), Unavailable>>> {
+        self.being_written
             .iter()
             .find(|(known, _)| *known == approval)
             .map(|(_, shared)| shared.receipt())
@@ -131,9 +131,9 @@ impl Live {
 
     /// Answers when something about `approval` changes.
     pub fn watch(&mut self, approval: ApprovalId) -> Receipt<()> {
-        if self.watchers.len() >= self.look_at {
+        if self.watchers.len() >= self.prune_at {
             self.watchers.retain(|watcher| watcher.stamp.is_awaited());
-            self.look_at = MANY_WATCHERS.max(2 * self.watchers.len());
+            self.prune_at = MANY_WATCHERS.max(2 * self.watchers.len());
         }
         let (stamp, receipt) = receipt::pair();
         self.watchers.push(Watcher { approval, stamp });
@@ -170,8 +170,8 @@ impl Live {
     }
 
     /// The fold's state, with what tightens and is not durable yet on top.
-    fn believe(&mut self, fold: &WorkflowState) {
-        let seen = self.state.now();
+    fn rebase(&mut self, fold: &WorkflowState) {
+        let latest = self.state.now();
         let Live {
             state,
             unconfirmed,
@@ -191,7 +191,7 @@ impl Live {
                 state.apply_everywhere(entry.at, &entry.event);
             }
         }
-        state.advance(seen);
+        state.advance(latest);
         // What was appended since the announcement has its place only once that has its ticket.
         self.reordered = self.reordered && self.announced.is_some();
     }
@@ -210,9 +210,9 @@ impl Shard {
             announced: None,
             reordered: false,
             deciding: Vec::new(),
-            holding: Vec::new(),
+            being_written: Vec::new(),
             watchers: Vec::new(),
-            look_at: MANY_WATCHERS,
+            prune_at: MANY_WATCHERS,
             counted: 0,
         };
         let shard = Shard {
@@ -223,10 +223,10 @@ impl Shard {
             edits: AtomicUsize::new(0),
             pending,
             traffic,
-            taken: Taken::default(),
+            exposure: TakenSlots::default(),
             refusals: Refusals::default(),
         };
-        shard.note(&mut shard.lock());
+        shard.update_due(&mut shard.lock());
         shard
     }
 
@@ -256,8 +256,8 @@ impl Shard {
 
     /// The places that its risky runs have taken. They are taken under its lock.
     #[must_use]
-    pub const fn taken(&self) -> &Taken {
-        &self.taken
+    pub const fn exposure(&self) -> &TakenSlots {
+        &self.exposure
     }
 
     /// Where the workflow stands now. What every call reads: no lock.
@@ -298,7 +298,7 @@ impl Shard {
         }
         if let (Event::Decided { approval, .. }, false) = (&entry.event, entry.event.tightens()) {
             live.deciding.push(*approval);
-        } else if let Some(approval) = touched(&entry.event) {
+        } else if let Some(approval) = decided_approval(&entry.event) {
             live.wake(&[approval]);
         }
         let held = if let Event::Held(request) = &entry.event {
@@ -311,7 +311,7 @@ impl Shard {
         if let Some(approval) = held {
             let shared = Shared::new(appended.durable);
             appended.durable = shared.receipt();
-            live.holding.push((approval, shared));
+            live.being_written.push((approval, shared));
         }
         appended
     }
@@ -365,7 +365,7 @@ impl Shard {
             }
         };
         let durable: Vec<_> = entries.iter().filter_map(held).collect();
-        live.holding
+        live.being_written
             .retain(|(approval, _)| !durable.contains(approval));
         // What tightened is in the living state already, in the journal's order. Anything else is
         // taken from the fold, and what is not durable yet goes on top.
@@ -377,10 +377,10 @@ impl Shard {
         {
             return;
         }
-        live.believe(state);
+        live.rebase(state);
         let decided: Vec<_> = entries
             .iter()
-            .filter_map(|entry| touched(&entry.event))
+            .filter_map(|entry| decided_approval(&entry.event))
             .collect();
         live.deciding.retain(|approval| !decided.contains(approval));
         live.wake(&decided);
@@ -395,7 +395,7 @@ impl Shard {
         live.unconfirmed.retain(|(ticket, entry)| {
             let refused = tickets.contains(ticket);
             if refused {
-                concerned.extend(touched(&entry.event));
+                concerned.extend(decided_approval(&entry.event));
                 concerned.extend(if let Event::Held(request) = &entry.event {
                     Some(request.approval)
                 } else {
@@ -406,9 +406,9 @@ impl Shard {
         });
         live.deciding
             .retain(|approval| !concerned.contains(approval));
-        live.holding
+        live.being_written
             .retain(|(approval, _)| !concerned.contains(approval));
-        live.believe(state);
+        live.rebase(state);
         live.wake(&concerned);
         self.publish(&mut live);
     }
@@ -471,7 +471,7 @@ impl Shard {
                     self.due.fetch_min(due.as_millis(), Ordering::Relaxed);
                 }
                 if !matches!(event, Event::Admitted(admission) if admission.approval.is_none()) {
-                    self.count(live);
+                    self.update_counts(live);
                 }
             }
             _ => self.publish(live),
@@ -481,18 +481,18 @@ impl Shard {
     fn publish(&self, live: &mut Live) {
         live.wake_ended();
         self.status.store(Arc::new(live.state.status()));
-        self.note(live);
+        self.update_due(live);
     }
 
-    fn note(&self, live: &mut Live) {
+    fn update_due(&self, live: &mut Live) {
         self.due.store(
             live.state.next_due().map_or(i64::MAX, Time::as_millis),
             Ordering::Relaxed,
         );
-        self.count(live);
+        self.update_counts(live);
     }
 
-    fn count(&self, live: &mut Live) {
+    fn update_counts(&self, live: &mut Live) {
         let counted = live.state.approvals().pending();
         self.edits
             .store(live.state.approvals().edited(), Ordering::Relaxed);
@@ -505,7 +505,7 @@ impl Shard {
     }
 }
 
-fn touched(event: &Event) -> Option<ApprovalId> {
+fn decided_approval(event: &Event) -> Option<ApprovalId> {
     match event {
         Event::Decided { approval, .. } | Event::Withdrawn { approval, .. } => Some(*approval),
         Event::Admitted(admission) => admission.approval,

@@ -51,14 +51,14 @@ const MAX_SEGMENTS: usize = 24;
 /// The unlisted calls that were seen.
 #[derive(Debug, Default)]
 pub struct Unlisted {
-    seen: Mutex<Seen>,
+    samples: Mutex<UnlistedSamples>,
 }
 
 /// What was seen, as it is kept over a restart.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
+pub struct UnlistedSamples {
     /// The kinds of calls.
-    pub calls: Vec<Kind>,
+    pub calls: Vec<UnlistedKind>,
     /// How many calls were of a kind for which there was no room.
     pub overflow: u64,
     /// Something is not on disk yet.
@@ -68,7 +68,7 @@ pub struct Seen {
 
 /// Unlisted calls that look alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kind {
+pub struct UnlistedKind {
     /// Who called.
     pub workflow: WorkflowName,
     /// The tool API.
@@ -108,7 +108,7 @@ pub struct Shape {
 
 /// An unlisted call.
 #[derive(Debug, Clone, Copy)]
-pub struct Sight<'a> {
+pub struct UnlistedRequest<'a> {
     /// Who called.
     pub workflow: &'a WorkflowName,
     /// The tool API.
@@ -123,30 +123,33 @@ pub struct Sight<'a> {
 
 impl Unlisted {
     /// Keeps what a call looks like.
-    pub fn see(&self, sight: &Sight<'_>, now: Time) {
-        let (method, target) = sight.target.split_once(' ').unwrap_or(("", sight.target));
+    pub fn record(&self, request: &UnlistedRequest<'_>, now: Time) {
+        let (method, target) = request
+            .target
+            .split_once(' ')
+            .unwrap_or(("", request.target));
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let path = templated(path);
-        let mut seen = self.lock();
-        seen.changed = true;
-        let is_it = |kind: &Kind| {
+        let mut samples = self.lock();
+        samples.changed = true;
+        let is_it = |kind: &UnlistedKind| {
             kind.path == path
                 && kind.method == method
-                && kind.workflow == *sight.workflow
-                && kind.api == *sight.api
+                && kind.workflow == *request.workflow
+                && kind.api == *request.api
         };
-        let found = seen.calls.iter().position(is_it);
+        let found = samples.calls.iter().position(is_it);
         let index = match found {
             Some(index) => index,
-            None if seen.calls.len() >= MAX_CALLS && !seen.make_room(now) => {
-                seen.overflow = seen.overflow.saturating_add(1);
+            None if samples.calls.len() >= MAX_CALLS && !samples.make_room(now) => {
+                samples.overflow = samples.overflow.saturating_add(1);
                 return;
             }
             None => {
-                seen.calls.push(Kind {
-                    workflow: sight.workflow.clone(),
-                    api: sight.api.clone(),
-                    tool: sight.tool.cloned(),
+                samples.calls.push(UnlistedKind {
+                    workflow: request.workflow.clone(),
+                    api: request.api.clone(),
+                    tool: request.tool.cloned(),
                     method: method.chars().take(MAX_NAME).collect(),
                     path,
                     count: 0,
@@ -155,10 +158,10 @@ impl Unlisted {
                     query: BTreeMap::new(),
                     body: None,
                 });
-                seen.calls.len() - 1
+                samples.calls.len() - 1
             }
         };
-        let kind = &mut seen.calls[index];
+        let kind = &mut samples.calls[index];
         kind.count = kind.count.saturating_add(1);
         kind.last = kind.last.max(now);
         for name in query
@@ -170,39 +173,39 @@ impl Unlisted {
                 *kind.query.entry(name.to_owned()).or_default() += 1;
             }
         }
-        if let Some(args) = sight.args {
+        if let Some(args) = request.args {
             let shape = kind.body.get_or_insert_default();
             let mut room = MAX_NODES.saturating_sub(shape.nodes());
             shape.take(args, MAX_DEPTH, &mut room);
         }
     }
 
-    /// What was seen.
+    /// What was seen so far.
     #[must_use]
-    pub fn seen(&self) -> Seen {
+    pub fn samples(&self) -> UnlistedSamples {
         self.lock().clone()
     }
 
     /// What was seen, where it is not what was taken or restored last.
     #[must_use]
-    pub fn take_changed(&self) -> Option<Seen> {
-        let mut seen = self.lock();
-        std::mem::take(&mut seen.changed).then(|| seen.clone())
+    pub fn take_changed(&self) -> Option<UnlistedSamples> {
+        let mut samples = self.lock();
+        std::mem::take(&mut samples.changed).then(|| samples.clone())
     }
 
     /// Goes on from what an earlier process kept, within the bounds of this one.
-    pub fn restore(&self, mut kept: Seen) {
+    pub fn restore(&self, mut kept: UnlistedSamples) {
         kept.calls.truncate(MAX_CALLS);
         kept.changed = false;
         *self.lock() = kept;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, UnlistedSamples> {
+        self.samples.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Seen {
+impl UnlistedSamples {
     /// Forgets the kind that was not seen for longest, where that is long enough: it is listed by
     /// now, or nobody calls it any more.
     fn make_room(&mut self, now: Time) -> bool {
@@ -402,8 +405,8 @@ mod tests {
 
     fn see(unlisted: &Unlisted, target: &str, args: Option<&Json<'_>>) {
         let (workflow, api) = (WorkflowName::from("w"), ApiName::from("a"));
-        unlisted.see(
-            &Sight {
+        unlisted.record(
+            &UnlistedRequest {
                 workflow: &workflow,
                 api: &api,
                 tool: None,
@@ -450,7 +453,7 @@ mod tests {
             "POST /orders/A-4711/refunds?key=s3cret-value&471100=x",
             Some(&args),
         );
-        let kept = serde_json::to_string(&unlisted.seen()).unwrap();
+        let kept = serde_json::to_string(&unlisted.samples()).unwrap();
         for value in ["s3cret", "4711", "ann@", "A-4711"] {
             assert!(!kept.contains(value), "{value}: {kept}");
         }
@@ -472,16 +475,20 @@ mod tests {
             );
         }
         see(&unlisted, "GET /aaa", None);
-        let seen = unlisted.seen();
+        let samples = unlisted.samples();
         assert_eq!(
-            (seen.calls.len(), seen.overflow, seen.calls[0].count),
+            (
+                samples.calls.len(),
+                samples.overflow,
+                samples.calls[0].count
+            ),
             (MAX_CALLS, 3, 2)
         );
         assert!(unlisted.take_changed().is_some() && unlisted.take_changed().is_none());
         let (workflow, api) = (WorkflowName::from("w"), ApiName::from("a"));
         let later = Time::from_millis(5).plus(FORGOTTEN);
-        unlisted.see(
-            &Sight {
+        unlisted.record(
+            &UnlistedRequest {
                 workflow: &workflow,
                 api: &api,
                 tool: None,
@@ -490,9 +497,9 @@ mod tests {
             },
             later,
         );
-        let seen = unlisted.seen();
-        assert_eq!((seen.calls.len(), seen.overflow), (MAX_CALLS, 3));
-        assert!(seen.calls.iter().any(|kind| kind.path == "/later"));
+        let samples = unlisted.samples();
+        assert_eq!((samples.calls.len(), samples.overflow), (MAX_CALLS, 3));
+        assert!(samples.calls.iter().any(|kind| kind.path == "/later"));
     }
 
     #[test]
@@ -517,8 +524,8 @@ mod tests {
             see(&unlisted, "POST /x", Some(&deep));
             see(&unlisted, "POST /x", Some(&wide));
         }
-        let seen = unlisted.seen();
-        let shape = seen.calls[0].body.as_ref().unwrap();
+        let samples = unlisted.samples();
+        let shape = samples.calls[0].body.as_ref().unwrap();
         assert!(
             shape.more && shape.nodes() <= MAX_NODES + 1,
             "{}",
@@ -557,7 +564,7 @@ mod tests {
             let names: Vec<_> = (0..count).map(name).collect();
             let unlisted = Unlisted::default();
             see(&unlisted, &format!("GET /x?{}", names.join("&")), None);
-            unlisted.seen().calls[0].query.len()
+            unlisted.samples().calls[0].query.len()
         };
         let most = u8::try_from(MAX_QUERY).unwrap();
         assert_eq!(told(most), MAX_QUERY);

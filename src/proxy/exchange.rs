@@ -192,7 +192,7 @@ fn stop(worker: &WorkerState, mut context: ResponseContext, stopped: Stopped) ->
     let answer = respond::problem(worker, &problem, Some(&context));
     // No rule said no, so no list of denied calls has it.
     if problem.is_the_gates() && call.verdict() != Verdict::Deny {
-        worker.ledger().turn_away(problem.slug.as_str());
+        worker.ledger().count_rejected(problem.slug.as_str());
     }
     problem.settle(call);
     answer

@@ -144,7 +144,7 @@ pub async fn forward(
             }));
         }
         Err(SendError::Unsent(outgoing)) => {
-            call.unsent();
+            call.mark_unsent();
             request.take_back(*outgoing);
             return Attempt::Again(call);
         }
@@ -153,7 +153,7 @@ pub async fn forward(
         Err(SendError::Malformed) => ProblemReply::upstream_malformed(idempotent),
         Err(SendError::Reset { written: true }) => ProblemReply::ambiguous(idempotent),
         Err(SendError::Reset { written: false }) => {
-            call.unsent();
+            call.mark_unsent();
             ProblemReply::unreachable("it closed the connection before the call was sent")
         }
     };

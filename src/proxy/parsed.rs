@@ -157,7 +157,7 @@ impl ReviewView for ParsedCall<'_> {
         }))
     }
 
-    fn alike(&self, into: &mut dyn Hasher) -> bool {
+    fn hash_call(&self, into: &mut dyn Hasher) -> bool {
         let (method, target) = (&self.message().method, &self.message().target);
         into.write(method.as_str().as_bytes());
         into.write_u8(0xff);

@@ -101,7 +101,7 @@ pub fn problem(
 ) -> AgentAnswer {
     log(reply.slug, reply.status, reply.finding.as_deref(), context);
     if context.is_none_or(|context| context.run().is_none()) {
-        worker.ledger().turn_away(reply.slug.as_str());
+        worker.ledger().count_rejected(reply.slug.as_str());
     }
     let mut problem = problem_of(
         reply.slug,

@@ -283,7 +283,7 @@ async fn attempt(
     if let Some(result) = result {
         return (Attempted { call, last: result }, true);
     }
-    call.stand_at(progress);
+    call.reset_progress(progress);
     (Attempted { call, last }, true)
 }
 

@@ -108,7 +108,7 @@ impl ReviewView for Unseen {
         None
     }
 
-    fn alike(&self, _into: &mut dyn std::hash::Hasher) -> bool {
+    fn hash_call(&self, _into: &mut dyn std::hash::Hasher) -> bool {
         false
     }
 

@@ -27,7 +27,7 @@ use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::ledger::living::Ledger;
 use crate::ledger::runs::charge::{charge, wire_charge};
-use crate::ledger::unlisted::{Sight, UNLISTED};
+use crate::ledger::unlisted::{UNLISTED, UnlistedRequest};
 
 /// What the policy says of a call, and what was done before it.
 struct Weighed {
@@ -47,7 +47,7 @@ impl Ledger {
                     let permit = judgement.allow(call);
                     break Admit::Pass { permit, durable };
                 }
-                Err(Stop::Ends(admit)) => break *admit,
+                Err(Stop::Final(admit)) => break *admit,
                 Err(Stop::Outdated(again)) => call = *again,
             }
         };
@@ -70,13 +70,13 @@ impl Ledger {
             .filter(|tool| handle.policy.tools.contains(&tool.name));
         // Once a call, however often it is judged.
         if tool.is_none() && call.decision.rule.is_none() {
-            self.see_unlisted(&call, input, now);
+            self.record_unlisted(&call, input, now);
         }
         call.describe(input, tool);
         if call.decision.edited.is_none() && handle.shard.has_edits() {
             call = match Self::find_edit(call, input, now) {
                 Ok(call) => call,
-                Err(admit) => return Err(Stop::Ends(admit)),
+                Err(admit) => return Err(Stop::Final(admit)),
             };
         }
         // Judged again after a wait: it is not in flight until it may go.
@@ -147,7 +147,7 @@ impl Ledger {
         } else {
             Vec::new()
         };
-        let (escalation, touched) = (escalate::weigh(&case), subject(input.tool, &case));
+        let (escalation, touched) = (escalate::escalation_need(&case), subject(input.tool, &case));
         let asked = Self::plan_operation(
             &call,
             input,
@@ -167,9 +167,9 @@ impl Ledger {
             Planned::Nothing => (call, judged),
             Planned::Unread => return Err(Admit::Unread { call }.into()),
             Planned::Refused(refusal) => return Err(Admit::Refused { call, refusal }.into()),
-            Planned::This(planned) => match self.recall(call, planned, judged, now) {
-                Recall::On(call, judged) => (call, judged),
-                Recall::Ends(admit) => return Err(admit.into()),
+            Planned::Operation(planned) => match self.recall(call, planned, judged, now) {
+                Recall::Continue(call, judged) => (call, judged),
+                Recall::Final(admit) => return Err(admit.into()),
             },
         };
         // What was done before is nobody's review to skip.
@@ -182,10 +182,10 @@ impl Ledger {
     }
 
     #[cold]
-    fn see_unlisted(&self, call: &InFlightCall, input: &DecisionInput<'_>, now: Time) {
+    fn record_unlisted(&self, call: &InFlightCall, input: &DecisionInput<'_>, now: Time) {
         let (target, tool) = (input.review.target(), input.tool.map(|tool| &tool.name));
-        self.unlisted.see(
-            &Sight {
+        self.unlisted.record(
+            &UnlistedRequest {
                 workflow: &call.handle.policy.name,
                 api: &input.api.name,
                 tool,
@@ -273,7 +273,7 @@ impl Ledger {
     fn book_finding(&self, call: &InFlightCall, finding: &Finding, now: Time) {
         let mut run = call.run.open.lock();
         let mode = match finding.rule {
-            RuleName::Arguments => run.block().then_some(FailureMode::WrongArguments),
+            RuleName::Arguments => run.count_blocked().then_some(FailureMode::WrongArguments),
             RuleName::Loop => call
                 .breaks_loop(&mut run)
                 .then_some(FailureMode::DuplicateWork),

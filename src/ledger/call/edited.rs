@@ -23,14 +23,14 @@ impl Ledger {
     ) -> Result<InFlightCall, Box<Admit>> {
         let handle = Arc::clone(&call.handle);
         let live = handle.shard.lock();
-        let is_meant = |approval: &&Approval| {
+        let is_candidate = |approval: &&Approval| {
             let is_open = matches!(approval.stage, Stage::Approved { until } if now < until);
             is_open
                 && approval.edit().is_some()
                 && approval.request.tool == call.facts.tool
                 && approval.request.agent == *input.agent
         };
-        if live.state().approvals().iter().find(is_meant).is_none() {
+        if live.state().approvals().iter().find(is_candidate).is_none() {
             return Ok(call);
         }
         let Some(digest) = input
@@ -43,7 +43,7 @@ impl Ledger {
             .state()
             .approvals()
             .iter()
-            .filter(is_meant)
+            .filter(is_candidate)
             .find(|approval| approval.request.digest == digest)
             .cloned();
         drop(live);

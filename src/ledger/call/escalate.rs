@@ -28,7 +28,7 @@ use crate::ledger::workflow::WorkflowHandle;
 
 /// What a call has to do with escalating.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::ledger) enum Call {
+pub(in crate::ledger) enum EscalationNeed {
     /// Nothing.
     Plain,
     /// A person should see it first, and its run escalated.
@@ -38,26 +38,26 @@ pub(in crate::ledger) enum Call {
 }
 
 /// Is the call one that a person should see first?
-pub(in crate::ledger) fn weigh(case: &Case<'_>) -> Call {
+pub(in crate::ledger) fn escalation_need(case: &Case<'_>) -> EscalationNeed {
     match case.tool {
         Some(tool) if tool.escalate_when.is_some() && judge::should_escalate(case) => {
             if case.facts.run.escalated {
-                Call::Escalated
+                EscalationNeed::Escalated
             } else {
-                Call::Unescalated
+                EscalationNeed::Unescalated
             }
         }
-        Some(_) | None => Call::Plain,
+        Some(_) | None => EscalationNeed::Plain,
     }
 }
 
 impl InFlightCall {
     /// Notes what the call has to do with escalating.
-    pub(in crate::ledger) fn note_escalation(&mut self, call: Call) {
-        self.decision.unescalated = call == Call::Unescalated && !self.decision.missed;
-        if call != Call::Plain {
+    pub(in crate::ledger) fn note_escalation(&mut self, need: EscalationNeed) {
+        self.decision.unescalated = need == EscalationNeed::Unescalated && !self.decision.missed;
+        if need != EscalationNeed::Plain {
             let mut run = self.run.open.lock();
-            run.seen = run.seen.with(RunFlag::EscalationDue);
+            run.flags = run.flags.with(RunFlag::EscalationDue);
         }
     }
 
@@ -125,7 +125,7 @@ impl Admit {
         };
         if std::mem::take(&mut call.decision.unescalated) {
             let mut run = call.run.open.lock();
-            run.seen = run.seen.with(RunFlag::EscalationCaught);
+            run.flags = run.flags.with(RunFlag::EscalationCaught);
         }
         self
     }

@@ -42,19 +42,19 @@ impl ExposureSlot {
         // A run that is in B counts for the high budget only from its first high call on.
         let needs_high = risk == Risk::High && !run.exposed.high && !(booked && run.is_high());
         let live = handle.shard.lock();
-        let (taken, status) = (handle.shard.taken(), handle.shard.status());
+        let (taken, status) = (handle.shard.exposure(), handle.shard.status());
         // Of many that were judged while all was well, those that come after the failure that burns
         // are not let go one by one.
         if status.level() != judged.level() {
             return Err(NoSlot::Outdated);
         }
-        let places = taken.places(&status);
-        if needs_all && places.all_taken >= places.all {
-            return Err(full(handle, places.all_taken, "risky", "the budget"));
+        let usage = taken.usage(&status);
+        if needs_all && usage.all_taken >= usage.all {
+            return Err(full(handle, usage.all_taken, "risky", "the budget"));
         }
-        if needs_high && places.high_taken >= places.high {
+        if needs_high && usage.high_taken >= usage.high {
             let budget = "the budget of high-risk runs";
-            return Err(full(handle, places.high_taken, "high-risk", budget));
+            return Err(full(handle, usage.high_taken, "high-risk", budget));
         }
         taken.take(needs_all, needs_high);
         drop(live);
@@ -78,7 +78,10 @@ impl ExposureSlot {
 impl Drop for ExposureSlot {
     fn drop(&mut self) {
         if !self.executed {
-            self.run.lock().exposed.spare(self.handle.shard.taken());
+            self.run
+                .lock()
+                .exposed
+                .release_call(self.handle.shard.exposure());
         }
     }
 }

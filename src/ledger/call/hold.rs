@@ -86,7 +86,7 @@ impl Ledger {
                     .map(Release::Granted)
             }
             Some(approval) => {
-                let durable = live.holding(approval.request.approval);
+                let durable = live.write_receipt(approval.request.approval);
                 drop(live);
                 Err(wait(call, approval, durable, finding).into())
             }

@@ -217,7 +217,7 @@ impl InFlightCall {
     }
 
     /// Not a byte of this attempt went upstream after all.
-    pub const fn unsent(&mut self) {
+    pub const fn mark_unsent(&mut self) {
         self.progress = Progress::Waiting;
     }
 
@@ -238,7 +238,7 @@ impl InFlightCall {
     }
 
     /// It has come no further than this after all: another attempt brought nothing that counts.
-    pub const fn stand_at(&mut self, progress: Progress) {
+    pub const fn reset_progress(&mut self, progress: Progress) {
         self.progress = progress;
     }
 
@@ -326,8 +326,8 @@ impl InFlightCall {
             self.show_sample(&run, &sample, now);
         }
         run.in_flight -= 1;
-        run.flying.retain(|call| *call != self.facts.id);
-        run.touched = now;
+        run.in_flight_ids.retain(|call| *call != self.facts.id);
+        run.last_activity = now;
         let escalates = self.escalates(executed, status, failed);
         let first = escalates && run.escalate();
         let ends_run = self.run.key.is_none()
@@ -358,7 +358,7 @@ impl InFlightCall {
                 booked_at,
                 now,
             );
-            run.exposed.leave(self.handle.shard.taken());
+            run.exposed.release(self.handle.shard.exposure());
         }
         run.calls.push(CallRecord {
             call: self.facts.id,

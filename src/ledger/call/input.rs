@@ -39,7 +39,7 @@ pub trait ReviewView {
     fn digest(&self, workflow: &str, agent: &str) -> Option<Digest>;
     /// Feeds what makes this call the same as another into a hash; false while its body has not
     /// been read.
-    fn alike(&self, into: &mut dyn Hasher) -> bool;
+    fn hash_call(&self, into: &mut dyn Hasher) -> bool;
     /// Method and target as they would be forwarded.
     fn target(&self) -> String;
     /// The arguments as canonical JSON.

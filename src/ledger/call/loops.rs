@@ -26,17 +26,17 @@ const READS: (Duration, u32) = (minutes(1), 20);
 /// A call that counts among the same calls of its run.
 pub(in crate::ledger) struct LoopCount {
     run: Arc<OpenRun>,
-    print: u64,
+    fingerprint: u64,
     counts: bool,
 }
 
 impl LoopCount {
-    /// Counts a call among those of its run that have the same `print`; a finding where as many
+    /// Counts a call among those of its run that have the same `fingerprint`; a finding where as many
     /// were let go as the policy lets.
     pub(super) fn take(
         handle: &WorkflowHandle,
         run: &Arc<OpenRun>,
-        (call, risk, print): (CallId, Risk, u64),
+        (call, risk, fingerprint): (CallId, Risk, u64),
         now: Time,
     ) -> Result<Self, Finding> {
         let most = handle.policy.run.repeats.saturating_sub(1);
@@ -45,11 +45,14 @@ impl LoopCount {
         } else {
             (most, None)
         };
-        let counted = run.lock().repeats.count(print, call, most, window, now);
+        let counted = run
+            .lock()
+            .repeats
+            .count(fingerprint, call, most, window, now);
         match counted {
             Ok(()) => Ok(LoopCount {
                 run: Arc::clone(run),
-                print,
+                fingerprint,
                 counts: false,
             }),
             Err(first) => {
@@ -77,7 +80,7 @@ impl LoopCount {
 impl Drop for LoopCount {
     fn drop(&mut self) {
         if !self.counts {
-            self.run.lock().repeats.give_back(self.print);
+            self.run.lock().repeats.give_back(self.fingerprint);
         }
     }
 }

@@ -82,22 +82,22 @@ impl Ledger {
     ) -> Option<Arc<OpenRun>> {
         loop {
             let open = self.runs.open(key, handle, &*self.journal, now)?;
-            let mut facts = open.lock();
-            let end = if facts.is_over(&handle.policy.run, now) {
+            let mut state = open.lock();
+            let end = if state.is_over(&handle.policy.run, now) {
                 End::Lease
-            } else if facts.is_full(&handle.policy, now) {
+            } else if state.is_full(&handle.policy, now) {
                 End::Full
-            } else if facts.has_ended() || facts.ending {
+            } else if state.has_ended() || state.ending {
                 End::Finished
             } else {
-                facts.judged += 1;
-                facts.in_flight += 1;
-                facts.flying.push(call);
-                facts.touched = now;
-                drop(facts);
+                state.judged += 1;
+                state.in_flight += 1;
+                state.in_flight_ids.push(call);
+                state.last_activity = now;
+                drop(state);
                 return Some(open);
             };
-            drop(facts);
+            drop(state);
             self.end_run(handle, Some(key), &open, now, end);
         }
     }

@@ -70,12 +70,12 @@ pub(in crate::ledger) enum Stop {
     /// What the call was judged by changed meanwhile: it is to be judged again.
     Outdated(Box<InFlightCall>),
     /// It does not go, or not yet.
-    Ends(Box<Admit>),
+    Final(Box<Admit>),
 }
 
 impl From<Admit> for Stop {
     fn from(admit: Admit) -> Self {
-        Stop::Ends(Box::new(admit))
+        Stop::Final(Box::new(admit))
     }
 }
 

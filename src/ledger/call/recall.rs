@@ -35,7 +35,7 @@ pub(in crate::ledger) enum Planned {
     /// Nothing.
     Nothing,
     /// This.
-    This(Box<PlannedOperation>),
+    Operation(Box<PlannedOperation>),
     /// The body must be read first.
     Unread,
     /// It cannot be asked.
@@ -45,16 +45,16 @@ pub(in crate::ledger) enum Planned {
 /// What the book says.
 pub(in crate::ledger) enum Recall {
     /// Judge on, with what was found by now.
-    On(InFlightCall, Judged),
+    Continue(InFlightCall, Judged),
     /// That is the answer.
-    Ends(Admit),
+    Final(Admit),
 }
 
 impl Ledger {
     /// A copy of everything that is remembered of what was done.
     #[must_use]
     pub fn dedup(&self) -> DedupIndex {
-        self.dedup.lock().book.clone()
+        self.dedup.lock().index.clone()
     }
 
     /// What the call is about to do. A branch where nobody wants that remembered.
@@ -109,10 +109,10 @@ impl Ledger {
                 Ok(reading) => reading,
                 Err(Unreadable(what)) => return Planned::Refused(Refusal::Unreadable(what)),
             };
-            planned.spare |= planned.operation.key.is_none() && rules.is_all_shadow(now);
+            planned.optional |= planned.operation.key.is_none() && rules.is_all_shadow(now);
             planned.plan(rules, reading, workflow, agent, subject);
         }
-        Planned::This(planned)
+        Planned::Operation(planned)
     }
 
     /// Looks up whether it was done, and takes its place where nothing stops it.
@@ -124,30 +124,30 @@ impl Ledger {
         now: Time,
     ) -> Recall {
         let doer = call.doer();
-        let mut living = self.dedup.lock();
-        living.pass(now);
-        let checked = living.check(&planned, &doer, false, now);
+        let mut dedup = self.dedup.lock();
+        dedup.expire(now);
+        let checked = dedup.check(&planned, &doer, false, now);
         if let Some(answer) = checked.answer {
-            drop(living);
+            drop(dedup);
             (call.decision.verdict, call.decision.rule) =
                 (Verdict::Allow, Some(RuleName::Idempotency.as_str()));
-            return Recall::Ends(Admit::Answered { call, answer });
+            return Recall::Final(Admit::Answered { call, answer });
         }
         planned.repeats = checked.repeats;
         if checked.found.is_none() && judged.acts.is_none() {
             call.reservations.dedup =
-                DedupEntry::take(&self.dedup, &mut living, &mut planned, &doer, now);
+                DedupEntry::take(&self.dedup, &mut dedup, &mut planned, &doer, now);
         }
-        drop(living);
+        drop(dedup);
         call.decision.operation = Some(planned);
         let acts = match checked.found {
             Some(recalled) if recalled.finding.verdict == Verdict::Deny => {
-                return Recall::Ends(self.deny_recalled(call, recalled, now));
+                return Recall::Final(self.deny_recalled(call, recalled, now));
             }
             found => found.map(|recalled| recalled.finding),
         };
         // The book is asked before what else may hold a call.
-        Recall::On(
+        Recall::Continue(
             call,
             judged.after(Judged {
                 acts,
@@ -168,14 +168,14 @@ impl Ledger {
         }
         let mut planned = call.decision.operation.take()?;
         let doer = call.doer();
-        let mut living = self.dedup.lock();
-        let checked = living.check(&planned, &doer, true, now);
+        let mut dedup = self.dedup.lock();
+        let checked = dedup.check(&planned, &doer, true, now);
         if checked.found.is_none() {
             planned.repeats = checked.repeats;
             call.reservations.dedup =
-                DedupEntry::take(&self.dedup, &mut living, &mut planned, &doer, now);
+                DedupEntry::take(&self.dedup, &mut dedup, &mut planned, &doer, now);
         }
-        drop(living);
+        drop(dedup);
         call.decision.operation = Some(planned);
         checked.found
     }
@@ -190,15 +190,15 @@ impl Ledger {
             return true;
         };
         let doer = call.doer();
-        let mut living = self.dedup.lock();
-        let checked = living.check(&planned, &doer, false, now);
+        let mut dedup = self.dedup.lock();
+        let checked = dedup.check(&planned, &doer, false, now);
         let is_free = checked.found.is_none() && checked.answer.is_none();
         if is_free {
             planned.repeats = checked.repeats;
             call.reservations.dedup =
-                DedupEntry::take(&self.dedup, &mut living, &mut planned, &doer, now);
+                DedupEntry::take(&self.dedup, &mut dedup, &mut planned, &doer, now);
         }
-        drop(living);
+        drop(dedup);
         call.decision.operation = Some(planned);
         is_free
     }
@@ -249,9 +249,9 @@ impl Ledger {
         by: &InFlightCall,
         now: Time,
     ) -> Option<Reversal> {
-        let mut living = self.dedup.lock();
-        let EarlierCall { doer, .. } = living
-            .book
+        let mut dedup = self.dedup.lock();
+        let EarlierCall { doer, .. } = dedup
+            .index
             .undoable(&undoing.work, undoing.within, now, by.facts.id)?
             .clone();
         // What the journal is not told of is not forgotten here either.
@@ -260,9 +260,9 @@ impl Ledger {
             call: doer.call,
         });
         if let Some(undone) = undone {
-            living.book.undo(undone);
+            dedup.index.undo(undone);
         }
-        drop(living);
+        drop(dedup);
         let charge = Charge {
             mode: FailureMode::DuplicateWork,
             source: Source::Wire,

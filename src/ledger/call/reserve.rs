@@ -50,7 +50,9 @@ impl InFlightCall {
     /// Was work done again and again that is not the same done once? A loop of it costs its run,
     /// and once. One that reads, or does no more each time, costs nothing.
     pub(in crate::ledger) const fn breaks_loop(&self, run: &mut RunState) -> bool {
-        !matches!(self.facts.risk, Risk::Read) && !self.facts.idempotent && run.repeats.break_once()
+        !matches!(self.facts.risk, Risk::Read)
+            && !self.facts.idempotent
+            && run.repeats.first_break()
     }
 }
 
@@ -67,9 +69,9 @@ impl Ledger {
         {
             return None;
         }
-        let mut hasher = self.alike.build_hasher();
+        let mut hasher = self.call_hasher.build_hasher();
         call.facts.tool.hash(&mut hasher);
-        if !input.review.alike(&mut hasher) {
+        if !input.review.hash_call(&mut hasher) {
             return None;
         }
         let same = (call.facts.id, call.facts.risk, hasher.finish());

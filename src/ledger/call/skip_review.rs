@@ -28,11 +28,11 @@ impl Ledger {
         let is_spot_checked = |step: &StepName| {
             let number = match &call.facts.subject {
                 Some(subject) => {
-                    self.alike
+                    self.call_hasher
                         .hash_one(("spot check", &call.facts.tool, step, subject))
                 }
                 None => self
-                    .alike
+                    .call_hasher
                     .hash_one(("spot check", &call.facts.tool, step, digest)),
             };
             check::is_drawn(number, spot_check)

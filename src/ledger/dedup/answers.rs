@@ -42,7 +42,7 @@ impl Answer {
 pub(in crate::ledger) struct Answers {
     kept: BTreeMap<CallId, (Answer, Time)>,
     bytes: usize,
-    passes_at: Time,
+    expires_next: Time,
 }
 
 impl Answers {
@@ -65,11 +65,11 @@ impl Answers {
     }
 
     /// Forgets answers to keys that are forgotten, now and then.
-    pub(in crate::ledger) fn pass(&mut self, now: Time) {
-        if now < self.passes_at {
+    pub(in crate::ledger) fn expire(&mut self, now: Time) {
+        if now < self.expires_next {
             return;
         }
-        self.passes_at = now.plus(crate::gate::time::minutes(1));
+        self.expires_next = now.plus(crate::gate::time::minutes(1));
         self.kept.retain(|_, (_, until)| now < *until);
         self.bytes = self.kept.values().map(|(answer, _)| answer.size()).sum();
     }
@@ -124,12 +124,12 @@ mod tests {
     fn an_answer_is_forgotten_with_its_key() {
         let mut answers = Answers::default();
         answers.keep(call(1), answer(5), NOW);
-        answers.pass(
+        answers.expire(
             NOW.plus(KEY_LASTS)
                 .minus(std::time::Duration::from_millis(1)),
         );
         assert!(answers.of(call(1)).is_some());
-        answers.pass(NOW.plus(KEY_LASTS).plus(crate::gate::time::minutes(1)));
+        answers.expire(NOW.plus(KEY_LASTS).plus(crate::gate::time::minutes(1)));
         assert_eq!((answers.of(call(1)), answers.bytes), (None, 0));
     }
 }

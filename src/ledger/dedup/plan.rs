@@ -34,7 +34,7 @@ pub(in crate::ledger) struct PlannedOperation {
     /// All verdicts on it are in shadow.
     pub(in crate::ledger) shadow: bool,
     /// Nothing that acts needs it to be remembered.
-    pub(in crate::ledger) spare: bool,
+    pub(in crate::ledger) optional: bool,
     /// The call that did the same before, where this one goes all the same.
     pub(in crate::ledger) repeats: Option<EarlierCall>,
 }
@@ -65,7 +65,7 @@ impl PlannedOperation {
             unread: None,
             unread_shadow: None,
             shadow,
-            spare: shadow,
+            optional: shadow,
             repeats: None,
         }
     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::conflict::{What, alone};
+use super::conflict::{ExclusiveOperation, refuse_while_under_way};
 use super::outcome::OperateError;
 use crate::gate::budget::posture::Posture;
 use crate::gate::event::Event;
@@ -138,7 +138,7 @@ impl Ledger {
         if let Some(conflict) = conflict {
             return Err(OperateError::Conflict(conflict));
         }
-        alone(&live, workflow, What::Waiver)?;
+        refuse_while_under_way(&live, workflow, ExclusiveOperation::Waiver)?;
         let event = Event::Waived {
             until: now.plus(lasts),
             by: by.clone(),

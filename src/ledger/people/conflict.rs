@@ -28,7 +28,7 @@ impl Ledger {
             by: by.clone(),
             reason: reason.into(),
         };
-        let being = |what: &str, by: &PersonName| {
+        let under_way_error = |what: &str, by: &PersonName| {
             Err(OperateError::Conflict(format!(
                 "{what} is being released by {by} at this moment"
             )))
@@ -40,7 +40,7 @@ impl Ledger {
                 return Err(OperateError::Conflict(not_clamped(scope, &shards)));
             }
             if let Some(by) = releasing(&live, false) {
-                return being(&format!("`{name}`"), by);
+                return under_way_error(&format!("`{name}`"), by);
             }
             return Ok(shard.append(&mut live, &*self.journal, now, event).durable);
         }
@@ -56,7 +56,7 @@ impl Ledger {
         if !shards.iter().any(is_clamped) {
             drop(everywhere);
             return match &under_way {
-                Some(by) => being("the clamp on every workflow", by),
+                Some(by) => under_way_error("the clamp on every workflow", by),
                 None => Err(OperateError::Conflict(not_clamped(scope, &shards))),
             };
         }
@@ -75,7 +75,7 @@ impl Ledger {
 /// own. A clamp that came after it stays.
 fn releasing(live: &Live, all: bool) -> Option<&PersonName> {
     let newest = live
-        .on_its_way()
+        .unconfirmed()
         .filter(|entry| entry.workflow.is_none() == all)
         .find_map(|entry| match &entry.event {
             Event::Released { by, .. } => Some(Some(by)),
@@ -86,20 +86,21 @@ fn releasing(live: &Live, all: bool) -> Option<&PersonName> {
 }
 
 /// Refuses a recovery, a waiver or a promotion while another one is on its way.
-pub(in crate::ledger) fn alone(
+pub(in crate::ledger) fn refuse_while_under_way(
     live: &Live,
     workflow: &WorkflowName,
-    what: What,
+    what: ExclusiveOperation,
 ) -> Result<(), OperateError> {
     let by = live
-        .on_its_way()
+        .unconfirmed()
         .find_map(|entry| match (&entry.event, what) {
-            (Event::Recovered { by, .. }, What::Recovery)
-            | (Event::Waived { by, .. }, What::Waiver)
-            | (Event::StepTaken { by, .. }, What::Promotion) => Some(by),
-            (Event::Promoted { by, .. } | Event::Demoted { by, .. }, What::Promotion) => {
-                by.as_ref()
-            }
+            (Event::Recovered { by, .. }, ExclusiveOperation::Recovery)
+            | (Event::Waived { by, .. }, ExclusiveOperation::Waiver)
+            | (Event::StepTaken { by, .. }, ExclusiveOperation::Promotion) => Some(by),
+            (
+                Event::Promoted { by, .. } | Event::Demoted { by, .. },
+                ExclusiveOperation::Promotion,
+            ) => by.as_ref(),
             _ => None,
         });
     match by {
@@ -115,18 +116,18 @@ pub(in crate::ledger) fn alone(
 
 /// What two operators may ask for at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::ledger) enum What {
+pub(in crate::ledger) enum ExclusiveOperation {
     Recovery,
     Waiver,
     Promotion,
 }
 
-impl What {
+impl ExclusiveOperation {
     const fn as_str(self) -> &'static str {
         match self {
-            What::Recovery => "a recovery",
-            What::Waiver => "a waiver",
-            What::Promotion => "a promotion",
+            ExclusiveOperation::Recovery => "a recovery",
+            ExclusiveOperation::Waiver => "a waiver",
+            ExclusiveOperation::Promotion => "a promotion",
         }
     }
 }

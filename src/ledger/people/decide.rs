@@ -29,7 +29,7 @@ pub struct Deciding {
 }
 
 impl Ledger {
-    /// Records a reviewer's decision on the call with the digest `seen`, where they say which they
+    /// Records a reviewer's decision on the call with `digest`, where they say which one they
     /// saw. [`OperateError::Deciding`] asks to try again when the decision before it is through.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ impl Ledger {
         &self,
         id: ApprovalId,
         decision: &Decision,
-        seen: Option<&Digest>,
+        digest: Option<&Digest>,
     ) -> Result<Deciding, OperateError> {
         let shard = self.shard_of(id).ok_or(OperateError::NoApproval)?;
         let _entitled = self.entitled(&decision.reviewer)?;
@@ -50,7 +50,7 @@ impl Ledger {
             .approvals()
             .may_decide(id, &decision.reviewer, now)
             .map_err(|conflict| decided(&conflict))?;
-        is_the_one(approval, decision, seen)?;
+        check_digest(approval, decision, digest)?;
         if live.is_deciding(id) {
             return Err(OperateError::Deciding);
         }
@@ -75,11 +75,11 @@ impl Ledger {
         }
         let charge = correction(approval, decision);
         let call = approval.request.call;
-        live.reserve(id);
+        live.begin_decision(id);
         drop(live);
         let charged = self.report(RunTarget::Call(call), charge.clone());
         let mut live = shard.lock();
-        live.let_go(id);
+        live.abandon_decision(id);
         // Nobody else could decide, but it could expire or be taken back.
         if let Err(conflict) =
             live.state()
@@ -87,7 +87,7 @@ impl Ledger {
                 .may_decide(id, &decision.reviewer, self.now())
         {
             drop(live);
-            self.take_back(call, charge);
+            self.retract_correction(call, charge);
             return Err(decided(&conflict));
         }
         Ok(Deciding {
@@ -99,7 +99,7 @@ impl Ledger {
     }
 
     /// Somebody who can decide saw these held calls. Written down the first time only.
-    pub fn see(&self, ids: &[ApprovalId], by: &PersonName) {
+    pub fn mark_seen(&self, ids: &[ApprovalId], by: &PersonName) {
         let mut by_shard = BTreeMap::<WorkflowName, Vec<ApprovalId>>::new();
         for id in ids {
             if let Some(shard) = self.shard_of(*id) {
@@ -134,7 +134,7 @@ impl Ledger {
 
     /// How many held calls expired within the last day, and nobody who could decide ever saw them.
     #[must_use]
-    pub fn unseen(&self) -> usize {
+    pub fn expired_unseen(&self) -> usize {
         let shards: Vec<_> = self.shards.iter().map(|shard| Arc::clone(&shard)).collect();
         shards
             .iter()
@@ -150,7 +150,7 @@ impl Ledger {
             .sum()
     }
 
-    fn take_back(&self, call: CallId, charge: Charge) {
+    fn retract_correction(&self, call: CallId, charge: Charge) {
         let Charge {
             mode,
             reference,
@@ -172,13 +172,13 @@ impl Ledger {
 }
 
 /// Does the reviewer decide on what they saw? Once somebody edited the call, they have to say so.
-fn is_the_one(
+fn check_digest(
     approval: &Approval,
     decision: &Decision,
-    seen: Option<&Digest>,
+    digest: Option<&Digest>,
 ) -> Result<(), OperateError> {
-    match seen {
-        Some(seen) if seen == approval.digest() => Ok(()),
+    match digest {
+        Some(digest) if digest == approval.digest() => Ok(()),
         None if approval.edit().is_none()
             || decision.decision != DecisionKind::Approve
             || decision.edit.is_some() =>

@@ -62,7 +62,11 @@ impl Ledger {
             started: run.started,
             calls: others().skip(left_out).cloned().collect(),
             left_out,
-            in_flight: run.flying.iter().filter(|call| **call != except).count(),
+            in_flight: run
+                .in_flight_ids
+                .iter()
+                .filter(|call| **call != except)
+                .count(),
             modes: modes(run.charges.iter().map(|charge| &charge.mode)),
             escalated: run.escalated,
         })

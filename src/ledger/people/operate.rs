@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::conflict::{What, alone};
+use super::conflict::{ExclusiveOperation, refuse_while_under_way};
 use super::outcome::{OperateError, Scope, known_level};
 use crate::api::Moment;
 use crate::gate::approval::Stage;
@@ -100,7 +100,7 @@ impl Ledger {
                 state.account().posture()
             )));
         }
-        alone(&live, workflow, What::Recovery)?;
+        refuse_while_under_way(&live, workflow, ExclusiveOperation::Recovery)?;
         if let Some(probation) = state.account().probation() {
             let until = Moment(probation.until);
             let what = format!(

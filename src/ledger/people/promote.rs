@@ -5,7 +5,7 @@
 //! A level can be given without them, with a reason on record, but not to a workflow that is burned
 //! or breached: its way leads through a recovery.
 
-use super::conflict::{What, alone};
+use super::conflict::{ExclusiveOperation, refuse_while_under_way};
 use super::outcome::{OperateError, known_level};
 use crate::gate::budget::posture::Posture;
 use crate::gate::earn::{Gain, StepProgress};
@@ -50,16 +50,16 @@ impl Ledger {
         let now = self.now();
         shard.advance(now);
         let mut live = shard.lock();
-        alone(&live, workflow, What::Promotion)?;
+        refuse_while_under_way(&live, workflow, ExclusiveOperation::Promotion)?;
         let state = live.state();
         let what = if *what == Promotion::Proposed {
-            only(workflow, state)?
+            sole_proposal(workflow, state)?
         } else {
             what.clone()
         };
         let event = match what {
-            Promotion::Level(to) => level(workflow, state, to, by, reason)?,
-            Promotion::Step(step) => taken(workflow, state, step, by, reason)?,
+            Promotion::Level(to) => level_event(workflow, state, to, by, reason)?,
+            Promotion::Step(step) => step_event(workflow, state, step, by, reason)?,
             Promotion::Proposed => {
                 return Err(OperateError::Conflict("nothing is proposed".to_owned()));
             }
@@ -68,7 +68,10 @@ impl Ledger {
     }
 }
 
-fn only(workflow: &WorkflowName, state: &WorkflowState) -> Result<Promotion, OperateError> {
+fn sole_proposal(
+    workflow: &WorkflowName,
+    state: &WorkflowState,
+) -> Result<Promotion, OperateError> {
     let mut proposed: Vec<_> = state
         .progress()
         .into_iter()
@@ -87,14 +90,14 @@ fn only(workflow: &WorkflowName, state: &WorkflowState) -> Result<Promotion, Ope
     }
 }
 
-fn level(
+fn level_event(
     workflow: &WorkflowName,
     state: &WorkflowState,
     to: LevelName,
     by: &PersonName,
     reason: &str,
 ) -> Result<Event, OperateError> {
-    let place = |name: &LevelName| state.terms().ladder.find(name.as_str());
+    let rung = |name: &LevelName| state.terms().ladder.find(name.as_str());
     let earned = state.terms().ladder.name(state.effective().earned);
     if state
         .demotion()
@@ -106,7 +109,7 @@ fn level(
             reason: reason.into(),
         });
     }
-    if place(&to) <= place(earned) {
+    if rung(&to) <= rung(earned) {
         return Err(OperateError::Conflict(format!(
             "`{workflow}` has earned `{earned}` already; `clamp` sets a ceiling"
         )));
@@ -129,7 +132,7 @@ fn level(
     })
 }
 
-fn taken(
+fn step_event(
     workflow: &WorkflowName,
     state: &WorkflowState,
     step: StepName,

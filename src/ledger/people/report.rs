@@ -41,10 +41,10 @@ impl Ledger {
                 workflow,
             } => {
                 let touched = |key: &Key, open: &OpenRun| {
-                    let is_meant = workflow
+                    let is_in_workflow = workflow
                         .as_ref()
                         .is_none_or(|workflow| *workflow == key.workflow);
-                    is_meant.then(|| open.lock()).and_then(|run| {
+                    is_in_workflow.then(|| open.lock()).and_then(|run| {
                         let reported = charge
                             .reference
                             .as_deref()
@@ -63,8 +63,8 @@ impl Ledger {
                     .collect();
                 // The likeliest first: of each workflow, only that one may be meant.
                 open.sort_by(|(one, ..), (other, ..)| other.cmp(one));
-                let mut seen = BTreeSet::new();
-                open.retain(|(_, workflow, _)| seen.insert(workflow.clone()));
+                let mut workflows = BTreeSet::new();
+                open.retain(|(_, workflow, _)| workflows.insert(workflow.clone()));
                 match open.first() {
                     None => Reported::Booked(
                         self.journal
@@ -175,7 +175,7 @@ impl Ledger {
         if found.len() > 1
             && found.iter().all(|(key, open)| {
                 (&key.workflow, &key.agent) == (&found[0].0.workflow, &found[0].0.agent)
-                    && open.asked.is_some()
+                    && open.given_id.is_some()
             })
         {
             found.truncate(1);
@@ -194,7 +194,7 @@ impl Ledger {
                         agent: key.agent.clone(),
                         run: run.id.clone(),
                         tool: None,
-                        at: run.booked_at.unwrap_or(run.touched),
+                        at: run.booked_at.unwrap_or(run.last_activity),
                     }
                 });
                 Reported::Booked(receipt::answered(Err(ReviseError::Several(
@@ -252,10 +252,10 @@ impl Ledger {
                         }
                         Err(_) => journal
                             .revise(again)
-                            .then(move |answer| pass_on(stamp, answer)),
+                            .then(move |answer| forward_answer(stamp, answer)),
                     }
                 }
-                answer => pass_on(stamp, answer),
+                answer => forward_answer(stamp, answer),
             });
         Reported::Booked(receipt)
     }
@@ -301,7 +301,7 @@ fn is_named(target: &RunTarget, key: &Key, open: &OpenRun) -> bool {
         }
         RunTarget::Call(call) => {
             let run = open.lock();
-            run.flying.contains(call) || run.calls.iter().any(|known| known.call == *call)
+            run.in_flight_ids.contains(call) || run.calls.iter().any(|known| known.call == *call)
         }
         RunTarget::Subject { .. } => false,
     }
@@ -341,7 +341,7 @@ fn charged(
     Ok((revised, durable))
 }
 
-fn pass_on<T>(stamp: Stamp<T>, answer: Option<T>) {
+fn forward_answer<T>(stamp: Stamp<T>, answer: Option<T>) {
     if let Some(answer) = answer {
         stamp.answer(answer);
     }

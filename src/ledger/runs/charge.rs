@@ -23,7 +23,7 @@ pub fn charge(
     let counts = objective.counts(&charge.mode);
     // Whatever anybody says goes on record, an agent's only once: it could fill a disk with it.
     // What the gate saw itself is on the run.
-    let is_told = match charge.source {
+    let is_recorded = match charge.source {
         Source::Wire => false,
         Source::Agent => !run.charges.iter().any(|known| known.mode == charge.mode),
         Source::Person | Source::System => !charge
@@ -38,7 +38,7 @@ pub fn charge(
             run: reference,
             high: run.is_high(),
             charges: run.charges.clone(),
-            seen: run.seen,
+            seen: run.flags,
         },
         Some(booked_at) if is_new => {
             // The writer knows what was said of the run meanwhile, and completes this.
@@ -51,7 +51,7 @@ pub fn charge(
             );
             Event::Reported { revision, charge }
         }
-        Some(_) | None if is_told => {
+        Some(_) | None if is_recorded => {
             let remarked = Event::Remarked {
                 run: reference,
                 charge,
@@ -72,7 +72,7 @@ pub fn charge(
     run.booked_at.get_or_insert(booked_at);
     // Last: whoever sees the place free sees the failure too.
     let is_high = run.is_high();
-    run.exposed.leave_booked(is_high, handle.shard.taken());
+    run.exposed.release_booked(is_high, handle.shard.exposure());
     Some(appended.durable)
 }
 

@@ -237,10 +237,10 @@ impl Runs {
     }
 
     /// Every open run is looked at in the next sweep: the rules may have changed.
-    pub fn look_again(&self) {
+    pub fn wake_all(&self) {
         self.open
             .iter()
-            .for_each(|entry| entry.value().rests_until(Time::from_millis(i64::MIN)));
+            .for_each(|entry| entry.value().set_due(Time::from_millis(i64::MIN)));
     }
 
     /// Every open run that matches. A run is locked by `matches` while the map is: nobody takes the

@@ -33,8 +33,8 @@ pub struct OpenRun {
     /// Its agent.
     pub agent: AgentName,
     /// The id that calls gave; `None` where its only call is the run.
-    pub asked: Option<RunId>,
-    facts: Mutex<RunState>,
+    pub given_id: Option<RunId>,
+    state: Mutex<RunState>,
     /// Before this it does not end by itself.
     due: AtomicI64,
 }
@@ -47,7 +47,7 @@ pub struct RunState {
     /// When it began.
     pub started: Time,
     /// When something last happened.
-    pub touched: Time,
+    pub last_activity: Time,
     /// Its calls so far.
     pub calls: Vec<CallRecord>,
     /// Calls that were judged, those in flight included.
@@ -55,7 +55,7 @@ pub struct RunState {
     /// Calls in flight.
     pub in_flight: u32,
     /// Which.
-    pub flying: Vec<CallId>,
+    pub in_flight_ids: Vec<CallId>,
     /// It takes no more calls, and ends with the last one in flight.
     pub ending: bool,
     /// Held calls that wait for somebody.
@@ -69,7 +69,7 @@ pub struct RunState {
     /// What was seen of it besides what went wrong: that an escalation is due, that a hold caught
     /// one that was missed. What is seen of a run after it was booked reaches the books when it
     /// ends.
-    pub seen: RunFlags,
+    pub flags: RunFlags,
     /// What it did again and again.
     pub(in crate::ledger) repeats: Repeats,
     /// What it has taken of the places for risky runs.
@@ -100,16 +100,16 @@ impl OpenRun {
     pub fn new(
         handle: Arc<WorkflowHandle>,
         agent: AgentName,
-        asked: Option<RunId>,
+        given_id: Option<RunId>,
         id: RunId,
         now: Time,
     ) -> Self {
-        let facts = RunState::opened(id, now);
+        let state = RunState::opened(id, now);
         OpenRun {
             handle,
             agent,
-            asked,
-            facts: Mutex::new(facts),
+            given_id,
+            state: Mutex::new(state),
             due: AtomicI64::new(i64::MIN),
         }
     }
@@ -120,14 +120,14 @@ impl OpenRun {
     }
 
     /// It does not end by itself before then; whatever happens to it only makes that later.
-    pub fn rests_until(&self, due: Time) {
+    pub fn set_due(&self, due: Time) {
         self.due.store(due.as_millis(), Ordering::Relaxed);
     }
 
     /// The case that it goes on with is a person's already.
     #[must_use]
     pub fn escalated(mut self) -> Self {
-        self.facts
+        self.state
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner)
             .escalated = true;
@@ -143,16 +143,16 @@ impl OpenRun {
         now: Time,
     ) -> Self {
         let mut run = Self::new(handle, agent, None, id, now);
-        let facts = run.facts.get_mut().unwrap_or_else(PoisonError::into_inner);
-        (facts.judged, facts.in_flight) = (1, 1);
+        let state = run.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        (state.judged, state.in_flight) = (1, 1);
         // A list that grows by itself begins with room for four.
-        facts.calls.reserve_exact(1);
+        state.calls.reserve_exact(1);
         run
     }
 
     /// What it has come to.
     pub fn lock(&self) -> MutexGuard<'_, RunState> {
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -162,17 +162,17 @@ impl RunState {
         RunState {
             id,
             started: now,
-            touched: now,
+            last_activity: now,
             calls: Vec::new(),
             judged: 0,
             in_flight: 0,
-            flying: Vec::new(),
+            in_flight_ids: Vec::new(),
             ending: false,
             held: Vec::new(),
             charges: Vec::new(),
             booked_at: None,
             escalated: false,
-            seen: RunFlags::NONE,
+            flags: RunFlags::NONE,
             repeats: Repeats::default(),
             exposed: RunExposure::default(),
             blocked: 0,
@@ -213,7 +213,7 @@ impl RunState {
     /// Is its lease over at `now`? The lease stands still while a call is in flight or held.
     #[must_use]
     pub fn is_over(&self, rules: &RunRules, now: Time) -> bool {
-        self.in_flight == 0 && self.held.is_empty() && now.since(self.touched) >= rules.lease
+        self.in_flight == 0 && self.held.is_empty() && now.since(self.last_activity) >= rules.lease
     }
 
     /// The most harmful of its executed calls that touched `subject`, the last of those, and its
@@ -224,14 +224,14 @@ impl RunState {
         subject: &Subject,
         tool: Option<&ToolName>,
     ) -> Option<(Risk, Time, ToolName)> {
-        let is_meant = |call: &&CallRecord| {
+        let touches = |call: &&CallRecord| {
             call.executed != Executed::No
                 && call.subject.as_ref() == Some(subject)
                 && tool.is_none_or(|tool| *tool == call.tool)
         };
         self.calls
             .iter()
-            .filter(is_meant)
+            .filter(touches)
             .max_by_key(|call| (call.risk, call.at))
             .map(|call| (call.risk, call.at, call.tool.clone()))
     }
@@ -260,7 +260,7 @@ impl RunState {
     }
 
     /// A mistake in the arguments was blocked. True for the one that makes them count, once.
-    pub const fn block(&mut self) -> bool {
+    pub const fn count_blocked(&mut self) -> bool {
         self.blocked += 1;
         self.blocked == BLOCKED_COUNT
     }
@@ -301,7 +301,7 @@ impl RunState {
         policy: &Workflow,
         workflow: &WorkflowName,
         agent: &AgentName,
-        asked: Option<&RunId>,
+        given_id: Option<&RunId>,
         now: Time,
     ) -> Option<RunRecord> {
         if std::mem::replace(&mut self.ended, true) {
@@ -316,13 +316,13 @@ impl RunState {
         Some(RunRecord {
             workflow: workflow.clone(),
             agent: agent.clone(),
-            run: asked.map(|_| self.id.clone()),
+            run: given_id.map(|_| self.id.clone()),
             started: self.started,
             ended: now,
             booked_at: self.booked_at.unwrap_or(now),
             mark,
             high: self.high,
-            seen: self.seen,
+            seen: self.flags,
             charges: std::mem::take(&mut self.charges),
             calls: std::mem::take(&mut self.calls),
         })

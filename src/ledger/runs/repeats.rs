@@ -18,7 +18,7 @@ pub struct Repeats {
 
 #[derive(Debug, Clone, Copy)]
 struct RepeatedCall {
-    print: u64,
+    fingerprint: u64,
     first: CallId,
     count: u32,
     since: Time,
@@ -26,30 +26,34 @@ struct RepeatedCall {
 }
 
 impl Repeats {
-    /// Counts one more call of the same `print`. Where `most` were let go before, within `window`
+    /// Counts one more call of the same `fingerprint`. Where `most` were allowed before, in `window`
     /// if there is one: the first of them.
     pub(in crate::ledger) fn count(
         &mut self,
-        print: u64,
+        fingerprint: u64,
         call: CallId,
         most: u32,
         window: Option<Duration>,
         now: Time,
     ) -> Result<(), CallId> {
         let new = RepeatedCall {
-            print,
+            fingerprint,
             first: call,
             count: 1,
             since: now,
             last: now,
         };
-        let Some(known) = self.known.iter_mut().find(|seen| seen.print == print) else {
+        let Some(known) = self
+            .known
+            .iter_mut()
+            .find(|call| call.fingerprint == fingerprint)
+        else {
             if self.known.len() >= MOST
                 && let Some((index, _)) = self
                     .known
                     .iter()
                     .enumerate()
-                    .min_by_key(|(_, seen)| seen.last)
+                    .min_by_key(|(_, call)| call.last)
             {
                 self.known.swap_remove(index);
             }
@@ -68,14 +72,18 @@ impl Repeats {
     }
 
     /// A call that was counted does not count after all.
-    pub(in crate::ledger) fn give_back(&mut self, print: u64) {
-        if let Some(seen) = self.known.iter_mut().find(|seen| seen.print == print) {
-            seen.count = seen.count.saturating_sub(1);
+    pub(in crate::ledger) fn give_back(&mut self, fingerprint: u64) {
+        if let Some(call) = self
+            .known
+            .iter_mut()
+            .find(|call| call.fingerprint == fingerprint)
+        {
+            call.count = call.count.saturating_sub(1);
         }
     }
 
     /// True the first time.
-    pub(in crate::ledger) const fn break_once(&mut self) -> bool {
+    pub(in crate::ledger) const fn first_break(&mut self) -> bool {
         !std::mem::replace(&mut self.broken, true)
     }
 }
@@ -103,7 +111,10 @@ mod tests {
         repeats.give_back(7);
         assert_eq!(repeats.count(7, call(5), 2, None, at(7_200)), Ok(()));
         assert_eq!(repeats.count(7, call(6), 2, None, at(7_200)), Err(call(1)));
-        assert_eq!((repeats.break_once(), repeats.break_once()), (true, false));
+        assert_eq!(
+            (repeats.first_break(), repeats.first_break()),
+            (true, false)
+        );
     }
 
     #[test]
@@ -122,9 +133,15 @@ mod tests {
     #[test]
     fn g7_a_run_remembers_so_many_and_forgets_the_least_recent() {
         let mut repeats = Repeats::default();
-        for (second, print) in (0..).zip(0..MOST as u64) {
+        for (second, fingerprint) in (0..).zip(0..MOST as u64) {
             repeats
-                .count(print, call(u128::from(print)), 1, None, at(second))
+                .count(
+                    fingerprint,
+                    call(u128::from(fingerprint)),
+                    1,
+                    None,
+                    at(second),
+                )
                 .unwrap();
         }
         assert_eq!(

@@ -11,11 +11,11 @@ impl Ledger {
     /// The incidents that are remembered, oldest first.
     #[must_use]
     pub fn incidents(&self) -> Vec<Incident> {
-        self.watch.incidents()
+        self.incidents.incidents()
     }
 
     /// Looks at what failed since the last look, and opens and closes incidents.
-    pub(in crate::ledger) fn watch_apis(&self, now: Time) {
+    pub(in crate::ledger) fn detect_incidents(&self, now: Time) {
         let failures = self.failures.load(Ordering::Relaxed);
         let enter = |event| {
             drop(self.journal.append(Entry {
@@ -24,7 +24,7 @@ impl Ledger {
                 event,
             }));
         };
-        self.watch
+        self.incidents
             .look(now, failures, || self.verdict_counts(), enter);
     }
 }

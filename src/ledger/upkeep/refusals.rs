@@ -10,13 +10,13 @@ use crate::gate::time::Time;
 use crate::ledger::living::Ledger;
 
 /// How often what was turned away is written down.
-const TURNED_AWAY_EVERY: Duration = Duration::from_mins(1);
+const REJECTED_EVERY: Duration = Duration::from_mins(1);
 
 impl Ledger {
     /// A request was answered with `slug` before it was a call of any run.
-    pub fn turn_away(&self, slug: &'static str) {
+    pub fn count_rejected(&self, slug: &'static str) {
         let mut counts = self
-            .turned_away
+            .rejected
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
@@ -33,13 +33,13 @@ impl Ledger {
         for (refused, shard) in waiting {
             shard.write_refused(&*self.journal, refused, now);
         }
-        let mut turned_away = self
-            .turned_away
+        let mut rejected = self
+            .rejected
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let (counts, last) = &mut *turned_away;
-        if counts.is_empty() || (!stops && now < last.plus(TURNED_AWAY_EVERY)) {
+        let (counts, last) = &mut *rejected;
+        if counts.is_empty() || (!stops && now < last.plus(REJECTED_EVERY)) {
             return;
         }
         *last = now;
@@ -47,7 +47,7 @@ impl Ledger {
             .into_iter()
             .map(|(slug, count)| (slug.into(), count))
             .collect();
-        drop(turned_away);
+        drop(rejected);
         drop(self.journal.append(Entry {
             at: now,
             workflow: None,
@@ -60,9 +60,13 @@ impl Ledger {
     pub fn signed_in(&self, by: &PersonName, role: &'static str) {
         let now = self.now();
         let today = now.hour().0.div_euclid(24);
-        let mut seen = self.seen.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.insert(by.clone(), today) != Some(today) {
-            drop(seen);
+        let mut sign_ins = self
+            .sign_ins
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if sign_ins.insert(by.clone(), today) != Some(today) {
+            drop(sign_ins);
             drop(self.journal.append(Entry {
                 at: now,
                 workflow: None,

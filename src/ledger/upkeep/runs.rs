@@ -30,10 +30,10 @@ impl Ledger {
         };
         let open = self.runs.get(&key)?;
         let handle = self.table().entries.get(workflow).map(Arc::clone)?;
-        let mut facts = open.lock();
-        let first = escalated && facts.escalate();
-        let id = facts.id.clone();
-        drop(facts);
+        let mut run_state = open.lock();
+        let first = escalated && run_state.escalate();
+        let id = run_state.id.clone();
+        drop(run_state);
         if first {
             handle.note_escalated(&*self.journal, &key, self.now());
         }
@@ -96,12 +96,12 @@ impl Ledger {
                 now,
             ));
         }
-        run.exposed.leave(handle.shard.taken());
+        run.exposed.release(handle.shard.exposure());
         let record = run.end(
             &handle.policy,
             handle.shard.name(),
             &open.agent,
-            open.asked.as_ref(),
+            open.given_id.as_ref(),
             now,
         );
         // Before anybody can find out that the run has ended: a report that comes now reaches the
@@ -131,19 +131,19 @@ impl Ledger {
                     .is_some_and(|approval| approval.stage.ended_at().is_none())
             });
             if run.held.len() < before {
-                run.touched = now;
+                run.last_activity = now;
             }
             let is_idle = run.in_flight == 0 && run.held.is_empty();
             let over = run.is_over(rules, now);
             let full = is_idle && now.since(run.started) >= rules.max;
             let lasts = run.started.plus(rules.max);
             let lease = if is_idle {
-                run.touched.plus(rules.lease)
+                run.last_activity.plus(rules.lease)
             } else {
                 now.plus(rules.lease)
             };
             if run.held.is_empty() {
-                open.rests_until(if lasts > now { lease.min(lasts) } else { lease });
+                open.set_due(if lasts > now { lease.min(lasts) } else { lease });
             }
             drop(run);
             if over || full {

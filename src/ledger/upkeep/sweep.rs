@@ -29,7 +29,7 @@ impl Ledger {
         }
         self.end_leases(now);
         self.write_pace(now, false);
-        self.watch_apis(now);
+        self.detect_incidents(now);
         self.write_refusals(now, false);
         if self.forgets_at.load(Ordering::Relaxed) <= now.as_millis() {
             self.forgets_at

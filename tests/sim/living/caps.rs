@@ -107,7 +107,7 @@ fn a_call_that_is_not_sent_after_all_gives_back_what_it_took() {
     for _ in 0..20 {
         drop(passed(desk.call(None, "api/note", 1)).0);
     }
-    assert_eq!(desk.place("refunds").shard.traffic().calls(desk.now()), 1);
+    assert_eq!(desk.handle("refunds").shard.traffic().calls(desk.now()), 1);
     desk.done(None, "api/note");
     capped(desk.call(None, "api/note", 1));
 }
@@ -154,7 +154,7 @@ fn costs_nothing_but_the_ambiguous(desk: &Desk) {
 #[test]
 fn calls_in_flight_are_bounded_and_each_place_comes_back_once_however_the_call_ends() {
     let desk = Desk::new(rules(None, Some(2)));
-    let traffic = |desk: &Desk| desk.place("refunds").shard.traffic().in_flight();
+    let traffic = |desk: &Desk| desk.handle("refunds").shard.traffic().in_flight();
     let (first, second) = (
         passed(desk.call(None, "api/note", 1)).0,
         passed(desk.call(None, "api/look", 1)).0,
@@ -170,7 +170,7 @@ fn calls_in_flight_are_bounded_and_each_place_comes_back_once_however_the_call_e
     assert_eq!(traffic(&desk), 2);
     drop(first);
     let mut call = second.spend();
-    call.unsent();
+    call.mark_unsent();
     assert_eq!(traffic(&desk), 1);
     // Judged again, it keeps the place it has.
     let (again, _) = passed(desk.admit(call, "api/look", 1));
@@ -194,14 +194,14 @@ fn of_many_threads_no_more_are_in_flight_than_a_cap_lets_and_none_leaks() {
                 start.wait();
                 for _ in 0..200 {
                     if let Admit::Pass { permit, .. } = desk.call(None, "api/look", 1) {
-                        assert!(desk.place("refunds").shard.traffic().in_flight() <= 3);
+                        assert!(desk.handle("refunds").shard.traffic().in_flight() <= 3);
                         drop(permit);
                     }
                 }
             });
         }
     });
-    assert_eq!(desk.place("refunds").shard.traffic().in_flight(), 0);
+    assert_eq!(desk.handle("refunds").shard.traffic().in_flight(), 0);
     costs_nothing(&desk);
 }
 
@@ -225,7 +225,7 @@ fn a_tool_caps_everybody_who_calls_it() {
         (RuleName::Concurrency, ReachedCap::Concurrency { cap: 1 })
     );
     assert_eq!(
-        desk.place("returns").shard.traffic().in_flight(),
+        desk.handle("returns").shard.traffic().in_flight(),
         0,
         "what one cap refused holds no place of another"
     );
@@ -265,7 +265,7 @@ fn puts_at_risk(desk: &Desk, failures: usize) {
     }
     desk.journal.write();
     assert_eq!(
-        desk.place("refunds").shard.status().posture,
+        desk.handle("refunds").shard.status().posture,
         Posture::AtRisk
     );
 }

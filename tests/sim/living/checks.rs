@@ -145,8 +145,8 @@ pub(crate) fn projection(desk: &Desk) {
             "{name}: approvals"
         );
         assert_eq!(live.state, state, "{name}");
-        desk.place(name.as_str()).shard.advance(now);
-        let status = desk.place(name.as_str()).shard.status_full();
+        desk.handle(name.as_str()).shard.advance(now);
+        let status = desk.handle(name.as_str()).shard.status_full();
         assert_eq!(
             (status.level(), status.posture, status.remaining),
             (

@@ -84,7 +84,7 @@ impl ReviewView for RunCounts {
         Some(Digest::new([self.0; 32]))
     }
 
-    fn alike(&self, into: &mut dyn Hasher) -> bool {
+    fn hash_call(&self, into: &mut dyn Hasher) -> bool {
         into.write_u8(self.0);
         true
     }
@@ -556,7 +556,7 @@ impl Desk {
         self.clock.now()
     }
 
-    pub(crate) fn place(&self, workflow: &str) -> Arc<WorkflowHandle> {
+    pub(crate) fn handle(&self, workflow: &str) -> Arc<WorkflowHandle> {
         Arc::clone(
             &self.ledger.table().entries[&burngate::gate::name::WorkflowName::from(workflow)],
         )
@@ -574,7 +574,7 @@ impl Desk {
     ) -> Option<InFlightCall> {
         let call = CallId::from_bits(u128::from(self.calls.fetch_add(1, Ordering::SeqCst)));
         self.ledger.open_call(
-            &self.place(workflow),
+            &self.handle(workflow),
             &agent.into(),
             run.map(Into::into),
             call,

@@ -132,7 +132,7 @@ fn a_miss_costs_the_moment_it_goes_upstream_and_once() {
     let mut call = passed(moves(&desk, "r")).0.spend();
     assert_eq!(missed(&desk), 1, "it is known before any answer");
     // The pooled connection had died: it is sent again.
-    call.unsent();
+    call.mark_unsent();
     answer(passed(desk.admit_about(call, "api/move", 1, RISKY)).0, 200);
     answer(passed(moves(&desk, "r")).0, 200);
     assert_eq!(
@@ -169,12 +169,12 @@ fn at_a_tier_where_it_is_critical_one_miss_burns_at_once() {
     });
     let permit = passed(moves(&desk, "r")).0;
     assert_eq!(
-        desk.place("refunds").shard.status().posture.as_str(),
+        desk.handle("refunds").shard.status().posture.as_str(),
         "healthy"
     );
     let call = permit.spend();
     assert_eq!(
-        desk.place("refunds").shard.status().posture.as_str(),
+        desk.handle("refunds").shard.status().posture.as_str(),
         "burned"
     );
     drop(call);

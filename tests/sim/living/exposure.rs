@@ -10,7 +10,7 @@ use burngate::ledger::call::in_flight::Settlement;
 use burngate::ledger::call::outcome::Admit;
 use burngate::ledger::call::permit::Permit;
 use burngate::ledger::call::refusal::Refusal;
-use burngate::ledger::exposure::Places;
+use burngate::ledger::exposure::SlotUsage;
 
 use super::checks;
 use super::desk::{Desk, LEASE, Rules, passed, refused};
@@ -33,9 +33,9 @@ fn high() -> Rules {
     rules
 }
 
-fn places(desk: &Desk) -> Places {
-    let place = desk.place("refunds");
-    place.shard.taken().places(&place.shard.status())
+fn places(desk: &Desk) -> SlotUsage {
+    let handle = desk.handle("refunds");
+    handle.shard.exposure().usage(&handle.shard.status())
 }
 
 fn taken(desk: &Desk) -> (u32, u32) {

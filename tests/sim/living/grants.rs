@@ -223,7 +223,7 @@ fn whoever_waits_is_woken_when_a_hold_ends_also_by_another_call() {
     // Agents that ask and go away leave nothing behind.
     let id = desk.held(2);
     (0..1_000).for_each(|_| drop(desk.ledger.watch(id)));
-    assert!(desk.place("refunds").shard.lock().watchers() <= 128);
+    assert!(desk.handle("refunds").shard.lock().watchers() <= 128);
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn a_call_is_settled_once_wherever_it_is_dropped() {
         (
             |desk| {
                 let mut call = passed(desk.call(None, "api/mail", 1)).0.spend();
-                call.unsent();
+                call.mark_unsent();
                 drop(call);
             },
             &[Executed::No],
@@ -82,7 +82,7 @@ fn a_call_is_settled_once_wherever_it_is_dropped() {
             // Sent, not a byte written, admitted again as the same call, and sent once more.
             |desk| {
                 let mut call = passed(desk.call(None, "api/mail", 1)).0.spend();
-                call.unsent();
+                call.mark_unsent();
                 let mut call = passed(desk.admit(call, "api/mail", 1)).0.spend();
                 call.answered(200);
                 call.settle(Settlement {
