@@ -1,9 +1,9 @@
 //! Caps: how many calls in what time, and how many at once.
 //!
 //! A level caps its workflow's calls, a tool those of everybody who calls it, and from `at_risk` on
-//! a workflow stays within its usual hour ([`crate::gate::pace`]). Caps are about now, and no state:
-//! they begin anew with the process; only the hours are kept. How a call takes from them is in
-//! [`call::caps`](super::call::caps).
+//! a workflow stays within its usual hour ([`crate::gate::pace`]). Caps are about now, and no
+//! state: they begin anew with the process; only the hours are kept. How a call takes from them is
+//! in [`call::caps`](super::call::caps).
 //!
 //! Atomics only, so that a cap can be taken under a shard's lock. Volumes are token buckets, fed
 //! the time of the call: a whole allowance may be used at once, and comes back evenly.
@@ -38,7 +38,7 @@ pub struct Traffic {
 }
 
 /// Hours that are over and wait to be written down: so few that only a sweep that never comes fills
-/// them, and then the newest are let go.
+/// them, and then the newest are dropped.
 const MOST_FINISHED: usize = 48;
 
 impl Traffic {
@@ -59,7 +59,7 @@ impl Traffic {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Calls that were let go in the hour of `now`.
+    /// Calls that were allowed in the hour of `now`.
     #[must_use]
     pub fn calls(&self, now: Time) -> u32 {
         let (hour, calls) = unpacked(self.hour.load(Ordering::Relaxed));
@@ -164,14 +164,14 @@ fn unpacked(word: u64) -> (Hour, u32) {
 #[derive(Debug)]
 pub struct Meter {
     cap: Volume,
-    /// Calls that were let go by this cap and then not sent. The next one takes the place of such a
-    /// one, so there are never more than were under way together.
+    /// Calls that took from this cap and then were not sent. Each lets one more call pass without
+    /// taking from the bucket.
     unsent: AtomicU32,
     clock: BucketClock,
     bucket: RateLimiter<NotKeyed, InMemoryState, BucketClock, NoOpMiddleware<Duration>>,
 }
 
-/// The clock of a bucket: stands where the latest call put it.
+/// The clock of a bucket: shows the time of the latest call.
 #[derive(Debug, Clone, Default)]
 struct BucketClock(Arc<AtomicU64>);
 

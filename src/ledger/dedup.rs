@@ -1,15 +1,11 @@
-//! Was it done already, and how much of it? Looks a call up in what was done before it, and takes
-//! its place there, in one step.
+//! Was it done already, and how much of it? The dedup index, with the answers to calls that came
+//! under an idempotency key. A call is looked up in it and entered in one step.
 //!
-//! The book is one for all workflows, behind one lock: of two calls that do the same work, or that
-//! together go beyond a limit, one sees the other (G7). The lock is the last of all: nothing else
-//! is taken while it is held, and calls of tools without such rules, and without an idempotency
-//! key, never take it. A place is taken before the call is journaled, and given back after its
-//! settlement is, so that the book never knows less than the journal.
-//!
-//! A duplicate that is refused is duplicate work of its run where the earlier call was answered:
-//! asking again for what one was told is done is a mistake of the agent's. While that answer is
-//! still to come, or was lost, asking again is only a retry, and costs nothing.
+//! There is one index for all workflows, behind one lock: of two calls that do the same work, or
+//! that together go beyond a limit, one sees the other (G7). The lock is the last of all: nothing
+//! else is taken while it is held, and calls of tools without such rules and without an idempotency
+//! key never take it. A call is entered before it is journaled, and settled here after its
+//! settlement is journaled, so that the index never knows less than the journal.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -29,7 +25,7 @@ use crate::gate::verdict::Verdict;
 pub mod answers;
 pub mod plan;
 
-/// What was done, and the answers to it.
+/// The dedup index and the answers, behind their lock.
 pub(in crate::ledger) struct Dedup(Mutex<DedupState>);
 
 pub(in crate::ledger) struct DedupState {
@@ -37,7 +33,7 @@ pub(in crate::ledger) struct DedupState {
     answers: Answers,
 }
 
-/// What the book knows against a call.
+/// What stands against a call: an earlier one, or a limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DedupFinding {
     /// Which rule, and why.
@@ -63,11 +59,11 @@ pub struct ReachedLimit {
     pub frees_at: Option<Time>,
 }
 
-/// What a look into the book finds.
+/// What looking a call up finds.
 #[derive(Default)]
 pub(in crate::ledger) struct Checked {
     pub(in crate::ledger) answer: Option<Answer>,
-    /// What is known against it.
+    /// What stands against it.
     pub(in crate::ledger) found: Option<DedupFinding>,
     /// The same by what is in shadow.
     pub(in crate::ledger) shadow: Option<Finding>,
@@ -75,7 +71,7 @@ pub(in crate::ledger) struct Checked {
 }
 
 impl Dedup {
-    /// What was done by the journal.
+    /// Begins with the index that the journal adds up to. Answers are not journaled.
     pub(in crate::ledger) fn new(index: DedupIndex) -> Self {
         Dedup(Mutex::new(DedupState {
             index,
@@ -88,8 +84,8 @@ impl Dedup {
     }
 }
 
-/// What a call is about to do, in the book before it does it. It is settled once the call is over
-/// and the journal knows that, so that the book never knows less than the journal.
+/// What a call is about to do, entered before it does it, and settled once the call is over and the
+/// journal knows that.
 pub(in crate::ledger) struct DedupEntry {
     dedup: Arc<Dedup>,
     call: CallId,
@@ -99,7 +95,7 @@ pub(in crate::ledger) struct DedupEntry {
 }
 
 impl DedupEntry {
-    /// Remembers what the call of `doer` is about to do, where it is to be.
+    /// Enters what the call of `doer` is about to do, where it is to be remembered.
     pub(in crate::ledger) fn take(
         dedup: &Arc<Dedup>,
         state: &mut DedupState,
@@ -155,9 +151,9 @@ impl DedupState {
         self.answers.expire(now);
     }
 
-    /// Remembers what the call is about to do. False where that is not to be: a call that is only in
-    /// shadow passes a full book, and is not remembered, because that must not grow without bound
-    /// either.
+    /// Enters what the call is about to do. False where it is not entered: a call that only rules
+    /// in shadow ask about goes in spite of a full index, which must not grow beyond its bound for
+    /// it.
     fn take(&mut self, planned: &mut PlannedOperation, doer: &Doer, now: Time) -> bool {
         if planned.optional && self.index.room(&doer.workflow, &planned.operation).is_err() {
             return false;
@@ -167,7 +163,7 @@ impl DedupState {
         true
     }
 
-    /// What is known against the call. An approved one is past what would only hold it.
+    /// What stands against the call. Once it is approved, what would only hold it does not count.
     pub(in crate::ledger) fn check(
         &self,
         planned: &PlannedOperation,

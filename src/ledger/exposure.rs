@@ -1,34 +1,34 @@
 //! Exposure: how many risky runs may be under way at once, measured by what is left of the budget.
 //!
-//! Each run that has asked for harm and was not booked yet may turn out a failure. So a run takes a
-//! place with its first medium or high call, and there are as many places as failures left:
+//! Each run that made a risky call and is not booked yet may turn out a failure. So a run takes a
+//! slot with its first medium or high call, and there are as many slots as failures left:
 //! `max(1, ⌈allowed − B⌉)`, and for `high` calls as many as their own budget has left too. However
-//! many runs start together, they cannot overdraw it. The place comes back when the run is booked,
-//! because then it is in B, or when it ends, because then nothing can come of it on the wire.
+//! many runs start together, they cannot overdraw it. The slot is released when the run is booked,
+//! because then it is in B, or when it ends, because then no call of it can fail any more.
 //!
-//! Places are taken under the shard's lock, where a failure raises B before its run gives its place
-//! back: nobody sees room that is both spent and free. They are not kept: a start has no open runs,
-//! and books what was under way as ambiguous before anything else goes.
+//! Slots are taken under the shard's lock, where a failure raises B before its run releases its
+//! slot: nobody sees room that is both spent and free. They are not kept over a restart: there are
+//! no open runs then, and what was under way is booked as ambiguous before any call goes.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::gate::status::Status;
 
-/// The places that a workflow's runs have taken.
+/// The slots that a workflow's runs have taken.
 #[derive(Debug, Default)]
 pub struct TakenSlots {
     all: AtomicU32,
     high: AtomicU32,
 }
 
-/// How many places there are, and how many are taken.
+/// How many slots there are, and how many are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SlotUsage {
-    /// Places for runs with a medium or high call.
+    /// Slots for runs with a medium or high call.
     pub all: u32,
     /// Those taken.
     pub all_taken: u32,
-    /// Places for runs with a high call.
+    /// Slots for runs with a high call.
     pub high: u32,
     /// Those taken.
     pub high_taken: u32,
@@ -37,28 +37,28 @@ pub struct SlotUsage {
 /// What a run has taken.
 #[derive(Debug, Default)]
 pub struct RunExposure {
-    /// A place for a run with a medium or high call.
+    /// A slot for a run with a medium or high call.
     pub(in crate::ledger) all: bool,
-    /// A place for a run with a high call.
+    /// A slot for a run with a high call.
     pub(in crate::ledger) high: bool,
-    /// Risky calls that were let go and may have been executed.
+    /// Risky calls that were allowed and may have been executed.
     pub(in crate::ledger) risky: u32,
 }
 
 impl TakenSlots {
-    /// Takes a place of each kind that is asked for.
+    /// Takes a slot of each kind that is asked for.
     pub(in crate::ledger) fn take(&self, all: bool, high: bool) {
         self.all.fetch_add(u32::from(all), Ordering::Relaxed);
         self.high.fetch_add(u32::from(high), Ordering::Relaxed);
     }
 
-    /// Gives a place of each kind back.
+    /// Gives a slot of each kind back.
     pub(in crate::ledger) fn give_back(&self, all: bool, high: bool) {
         self.all.fetch_sub(u32::from(all), Ordering::Relaxed);
         self.high.fetch_sub(u32::from(high), Ordering::Relaxed);
     }
 
-    /// The places where the workflow stands like that.
+    /// The slots that there are while the workflow has this status, and those taken.
     #[must_use]
     pub fn usage(&self, status: &Status) -> SlotUsage {
         let room = |balance: &crate::gate::budget::balance::Balance| {
@@ -74,7 +74,7 @@ impl TakenSlots {
 }
 
 impl RunExposure {
-    /// A risky call of the run was not executed. With the last of them goes the place.
+    /// A risky call of the run was not executed. The last of them releases the slot.
     pub(in crate::ledger) fn release_call(&mut self, taken: &TakenSlots) {
         self.risky = self.risky.saturating_sub(1);
         if self.risky == 0 {
@@ -82,7 +82,7 @@ impl RunExposure {
         }
     }
 
-    /// The run was booked as a failure: it is in B now. Its high place goes with that only where it
+    /// The run was booked as a failure, and is in B now. Its high slot is released only where it
     /// counts for that budget too.
     pub(in crate::ledger) fn release_booked(&mut self, is_high: bool, taken: &TakenSlots) {
         taken.give_back(std::mem::take(&mut self.all), false);
@@ -91,7 +91,7 @@ impl RunExposure {
         }
     }
 
-    /// Nothing can come of the run any more.
+    /// The run ended: no call of it can fail any more.
     pub(in crate::ledger) fn release(&mut self, taken: &TakenSlots) {
         taken.give_back(
             std::mem::take(&mut self.all),

@@ -2,7 +2,7 @@
 //!
 //! A call costs nothing for it: calls are counted by verdict anyway, a failure adds one more, and
 //! as long as nothing fails nobody looks at either. Only then the counts are read once in every
-//! sweep, and what they grew by is told to the API's detector.
+//! sweep, and the API's detector counts what they grew by.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,8 +1,8 @@
 //! The living state of every workflow, and how an event reaches the journal from it.
 //!
 //! Everything that the data plane reads and changes hangs here; what is done with it is decided in
-//! the rooms above: [`super::call`], [`super::people`] and [`super::upkeep`]. The order of its locks
-//! is written in [`super::shard`].
+//! the rooms above: [`super::call`], [`super::people`] and [`super::upkeep`]. The order of its
+//! locks is written in [`super::shard`].
 
 use std::collections::BTreeMap;
 use std::hash::RandomState;
@@ -47,7 +47,7 @@ pub struct Ledger {
     pub(super) shards: DashMap<WorkflowName, Arc<Shard>>,
     pub(super) runs: Runs,
     pub(super) approvals: DashMap<ApprovalId, WorkflowName>,
-    /// Approvals that wait for reviewers, and places taken for some that are about to.
+    /// Approvals that wait for reviewers, and slots taken for some that are about to.
     pub(super) pending: Arc<AtomicUsize>,
     /// What concerns every workflow and is not durable yet. Held while such an event reaches every
     /// shard and is handed over.
@@ -56,21 +56,19 @@ pub struct Ledger {
     pub(super) approvers: Approvers,
     pub(super) rejected: RejectedRequests,
     pub(super) sign_ins: SignIns,
-    /// What was done, in every workflow.
+    /// What calls of every workflow did, so that none is done twice.
     pub(super) dedup: Arc<Dedup>,
     /// When ids that nobody needs any more are forgotten next.
     pub(super) forgets_at: AtomicI64,
     /// Counts clamps. A permit minted before one is worthless after it (G2).
     pub(super) epoch: AtomicU64,
     pub(super) counts: DashMap<(WorkflowName, ToolName), Arc<VerdictCounts>>,
-    /// What unlisted calls look like. Its lock is held for the look of one call, and nothing else
-    /// is taken under it.
+    /// What unlisted calls look like. Nothing else is taken under its lock.
     pub(super) unlisted: Unlisted,
     /// What the caps of the policies in force have left. Taken by nobody who holds another lock.
     pub(super) meters: Mutex<Meters>,
-    /// Tells calls apart that differ, and draws those of a skipped review that are held all the
-    /// same; keyed anew by each process, so that nobody can make two of them meet, or tell which
-    /// are drawn.
+    /// Hashes calls, to compare those of a run and to draw spot checks. Keyed anew by each process,
+    /// so that nobody can craft a collision or predict which calls are drawn.
     pub(super) call_hasher: RandomState,
     /// Calls that tool APIs failed, of all workflows.
     pub(super) failures: AtomicU64,
@@ -78,7 +76,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// A ledger that stands as `state` does.
+    /// A ledger that continues from `state`.
     #[must_use]
     pub fn new(
         state: &State,

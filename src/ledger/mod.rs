@@ -1,7 +1,7 @@
 //! The living state: what the data plane reads and changes while calls are in flight.
 //!
-//! Free of any runtime, so that a simulator can step it. Locks live in this folder only; their order
-//! is written in [`shard`].
+//! Free of any runtime, so that a simulator can step it. Locks live in this folder only; their
+//! order is written in [`shard`].
 //!
 //! Data lies below, each with its own rules: [`shard`], [`runs`], [`caps`], [`dedup`] and their
 //! like. [`living`] holds it together, and above it lies what is done with it: for calls in

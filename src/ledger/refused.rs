@@ -1,10 +1,10 @@
 //! What was refused, on its way into the journal, for whoever audits it. What a refusal costs is on
 //! its run; this only says that it happened.
 //!
-//! Written together, at the next sweep, so that a flood of refused calls does not fill a disk (G7):
-//! of a workflow, so many a minute are listed one by one, and those beyond are counted by agent,
-//! tool and rule, a row a minute. What never became a call of a run, because anybody can send that,
-//! is a row of numbers a minute.
+//! Refusals are written together, at the next sweep, so that a flood of them does not fill a disk
+//! (G7): of each workflow, [`MOST_LISTED`] a minute are listed one by one, and those beyond are
+//! counted by agent, tool and rule. Requests that never became a call of a run, which anybody can
+//! send, are only counted by the slug of their problem.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,12 +38,12 @@ struct Waiting {
 /// What denied calls are counted by.
 type RefusalKind = (AgentName, ToolName, Option<Arc<str>>);
 
-/// How many requests were turned away since that was last written down, by the slug of their
-/// problem.
+/// How many requests were rejected before they were a call of any run, by the slug of their
+/// problem, and when that was last written down.
 #[derive(Debug)]
 pub struct RejectedRequests(pub(super) Mutex<(BTreeMap<&'static str, u64>, Time)>);
 
-/// The UTC day on which each person was seen last. As many as there are people with a token.
+/// The UTC day on which each person's token was last used. As many as there are people with one.
 #[derive(Debug, Default)]
 pub struct SignIns(pub(super) Mutex<BTreeMap<PersonName, i64>>);
 

@@ -5,8 +5,8 @@
 //! the fold when it is written; any other shows here only when it is durable. Entries are handed to
 //! the journal under the shard's lock, so that their order here is their order there. An event that
 //! concerns every workflow is applied to every shard first and handed over then: no call can stand
-//! behind it in the journal that has not seen it. Where the fold turns out to have seen anything
-//! else than what was applied here, in another order or at another time, the fold is believed.
+//! behind it in the journal that has not seen it. Where the fold applied anything else than was
+//! applied here, in another order or at another time, the fold's state is taken over.
 //!
 //! # Lock order
 //!
@@ -17,12 +17,12 @@
 //! 3. a map of runs, shards or approvals;
 //! 4. an open run;
 //! 5. a shard;
-//! 6. the journal's queue, or the book of what was done (`dedup`).
+//! 6. the journal's queue, or the dedup index (`dedup`).
 //!
 //! Never two shards, two runs or two of the last kind at once. No lock is held across a wait. The
 //! meters of the caps, what unlisted calls look like and what waits to be written of refusals have
 //! locks under which nothing else is taken. A reservation of a call takes its run's lock, or the
-//! book's, when it is given back: none is dropped under either.
+//! dedup index's, when it is given back: none is dropped under either.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -44,7 +44,7 @@ use crate::journal::receipt;
 use crate::journal::receipt::{Receipt, Shared, Stamp};
 use crate::journal::unavailable::Unavailable;
 
-/// Watchers that nobody listens for any more are looked for when there are so many.
+/// From so many on, watchers that nobody waits for any more are removed.
 const MANY_WATCHERS: usize = 64;
 
 /// One workflow's living state.
@@ -74,7 +74,7 @@ pub struct Live {
     reordered: bool,
     /// Approvals with a decision on its way to disk.
     deciding: Vec<ApprovalId>,
-    /// Approvals that are on their way to disk themselves.
+    /// Approvals that are on their way to disk themselves, and what answers once they are there.
     being_written: Vec<(ApprovalId, Shared<Result<(), Unavailable>>)>,
     watchers: Vec<Watcher>,
     prune_at: usize,
@@ -105,14 +105,14 @@ impl Live {
         self.deciding.contains(&approval)
     }
 
-    /// A decision on `approval` is about to be handed over, and no other is until it was, or is let
-    /// go of.
+    /// A decision on `approval` is about to be handed over. Nobody else's is taken until it was, or
+    /// was abandoned.
     pub fn begin_decision(&mut self, approval: ApprovalId) {
         self.deciding.push(approval);
     }
 
-    /// The decision on `approval` that was about to be handed over no longer is. Whoever waits for
-    /// it may look again.
+    /// The decision on `approval` that was about to be handed over is not, or not yet. Wakes
+    /// whoever waits for it.
     pub fn abandon_decision(&mut self, approval: ApprovalId) {
         if let Some(index) = self.deciding.iter().rposition(|known| *known == approval) {
             self.deciding.remove(index);
@@ -120,7 +120,7 @@ impl Live {
         self.wake(&[approval]);
     }
 
-    /// What must be on disk before anybody is told of `approval`, where it is not yet.
+    /// Answers once `approval` is on disk; `None` where it is. Nobody hears of it before.
     #[must_use]
     pub fn write_receipt(&self, approval: ApprovalId) -> Option<Receipt<Result<(), Unavailable>>> {
         self.being_written
@@ -254,7 +254,7 @@ impl Shard {
         self.edits.load(Ordering::Relaxed) > 0
     }
 
-    /// The places that its risky runs have taken. They are taken under its lock.
+    /// The exposure slots of its risky runs. They are taken under the shard's lock.
     #[must_use]
     pub const fn exposure(&self) -> &TakenSlots {
         &self.exposure
@@ -387,8 +387,8 @@ impl Shard {
         self.publish(&mut live);
     }
 
-    /// What was handed over with these tickets will never be written, and whoever asked for it was
-    /// told so; `state` is the fold.
+    /// What was handed over with these tickets will never be written, and its receipts have said
+    /// so; `state` is the fold.
     pub fn refuse(&self, tickets: &[Ticket], state: &WorkflowState) {
         let mut live = self.lock();
         let mut concerned = Vec::new();

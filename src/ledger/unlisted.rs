@@ -30,7 +30,7 @@ pub const MAX_BODY: usize = 64 * 1024;
 /// How deep a shape goes.
 const MAX_DEPTH: usize = 6;
 
-/// The most members of one object that are told apart.
+/// The most members of one object that are kept.
 const MAX_MEMBERS: usize = 40;
 
 /// The most members and lists of one body, all levels together.
@@ -91,7 +91,7 @@ pub struct UnlistedKind {
     pub body: Option<Shape>,
 }
 
-/// What values at one place had in common.
+/// What the values at one position had in common.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
     /// How many there were.
@@ -102,7 +102,7 @@ pub struct Shape {
     pub members: BTreeMap<String, Shape>,
     /// The elements of lists.
     pub elements: Option<Box<Shape>>,
-    /// There were members or levels that are not told.
+    /// There were members or levels that are left out.
     pub more: bool,
 }
 

@@ -1,5 +1,5 @@
-//! The admission of a call to a medium or high tool, and of any use of a grant: in the journal before
-//! the call may go.
+//! The admission of a call to a medium or high tool, and of any use of a grant: in the journal
+//! before the call may go.
 
 use super::in_flight::InFlightCall;
 use crate::gate::digest::Digest;

@@ -172,7 +172,7 @@ impl Ledger {
                 Recall::Final(admit) => return Err(admit.into()),
             },
         };
-        // What was done before is nobody's review to skip.
+        // A step that skips the policy's review does not skip one for what was done before.
         let is_held_by_policy = judged.acts.as_ref().map(|finding| finding.rule) == held_by;
         Ok(Weighed {
             call,
@@ -196,7 +196,7 @@ impl Ledger {
         );
     }
 
-    /// No rule stops it. What it does beside other calls may.
+    /// No rule stops it. Caps, exposure and the loop breaker may.
     fn pass(
         &self,
         mut call: InFlightCall,
@@ -268,8 +268,8 @@ impl Ledger {
         }
     }
 
-    /// Books what being stopped by a rule costs: a violation every time, a mistake in the arguments
-    /// only when it is the third of its run, a loop the first time.
+    /// Charges the run for being stopped by a rule: a violation every time, a mistake in the
+    /// arguments only when it is the third of its run, a loop the first time.
     fn book_finding(&self, call: &InFlightCall, finding: &Finding, now: Time) {
         let mut run = call.run.open.lock();
         let mode = match finding.rule {

@@ -1,8 +1,8 @@
 //! What a call takes of the caps: a slot among the calls in flight, and a share of the volumes.
 //!
 //! A call takes from them when everything else lets it go, so one that is held or refused uses none
-//! up. The slot is given back when the call is over (G1), the share where it was not sent after all.
-//! A call with a grant obeys the caps too, before its grant is used. Running into one costs no
+//! up. The slot is given back when the call is over (G1), the share where it was not sent after
+//! all. A call with a grant obeys the caps too, before its grant is used. Running into one costs no
 //! budget (G6).
 
 use std::sync::Arc;

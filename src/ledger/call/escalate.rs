@@ -1,10 +1,10 @@
 //! Escalation: whether a run handed its case to a person, and whether it should have.
 //!
-//! A run escalates by a tool that the policy calls one, once that tool has answered, or by
-//! finishing as escalated. A call that its tool's `escalate_when` matches makes the run one that
-//! should have. Where it had not, the call is a miss: caught when a person or a rule stood in its
-//! way, and a failure of the run the moment it goes upstream all the same. Which calls wait once a
-//! run has escalated is the policy's ([`crate::gate::policy::judge`]).
+//! A run escalates when a tool that the policy marks `escalation` has answered, or when it is
+//! finished as escalated. A call that its tool's `escalate_when` matches should come after that.
+//! Where it does not, it is a missed escalation: caught when a person or a rule stops it, and a
+//! failure of the run the moment it is sent. Which calls wait once a run has escalated is for the
+//! policy to say ([`crate::gate::policy::judge`]).
 //!
 //! A run's continuations go on where it left off: ending a run does not take its case back from the
 //! person, and neither does a restart of the gate.
@@ -61,8 +61,8 @@ impl InFlightCall {
         }
     }
 
-    /// The call goes upstream. Where nobody saw it who should have, that is a failure of the run,
-    /// and known now.
+    /// The call goes upstream. Where a person should have seen it first, that is a failure of the
+    /// run, charged now.
     pub(in crate::ledger) fn miss_escalation(&mut self) {
         if !std::mem::take(&mut self.decision.unescalated) {
             return;
@@ -93,8 +93,7 @@ impl InFlightCall {
         ));
     }
 
-    /// Did this call hand the case over? Only an answer says so: nobody was told by a call that
-    /// failed, or whose answer was lost.
+    /// Did this call hand the case over? Only one that was answered without a failure did.
     pub(in crate::ledger) fn escalates(
         &self,
         executed: Executed,
@@ -106,8 +105,8 @@ impl InFlightCall {
 }
 
 impl Admit {
-    /// A call that should have been escalated was stopped, or a person saw it: that is a miss, and
-    /// a caught one.
+    /// Notes on the run that a missed escalation was caught, where the call was stopped or a person
+    /// saw it.
     pub(in crate::ledger) fn catch_escalation(mut self) -> Self {
         let call = match &mut self {
             Admit::Held { call, .. }
@@ -116,7 +115,7 @@ impl Admit {
                 refusal: Refusal::Rule(_) | Refusal::Done(_),
             } => call,
             Admit::Pass { permit, .. } if permit.call().decision.granted => permit.call_mut(),
-            // Not stopped yet, or not for what it asks.
+            // It was not stopped, or not for what it asks.
             Admit::Pass { .. }
             | Admit::Edited { .. }
             | Admit::Unread { .. }

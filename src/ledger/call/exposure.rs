@@ -1,4 +1,4 @@
-//! A run's place among the risky runs that may be under way at once ([`crate::ledger::exposure`]):
+//! A run's slot among the risky runs that may be under way at once ([`crate::ledger::exposure`]):
 //! taken with its first risky call, and given back where none of them was executed after all.
 
 use std::sync::Arc;
@@ -10,25 +10,24 @@ use crate::gate::verdict::Verdict;
 use crate::ledger::runs::open::OpenRun;
 use crate::ledger::workflow::WorkflowHandle;
 
-/// A risky call's share of the place that its run has.
+/// A risky call's share of the slot that its run has.
 pub(in crate::ledger) struct ExposureSlot {
     handle: Arc<WorkflowHandle>,
     run: Arc<OpenRun>,
     executed: bool,
 }
 
-/// Why a run gets no place.
+/// Why a run gets no slot.
 #[derive(Debug)]
 pub(super) enum NoSlot {
     /// There is none left.
     Full(Box<Finding>),
-    /// The level is not the one that the call was judged at: what lets it go may not do so any
-    /// more.
+    /// The level is not the one that the call was judged at, which may not allow it any more.
     Outdated,
 }
 
 impl ExposureSlot {
-    /// Takes a place for `run`, where it has none, for a call of this risk that was judged at the
+    /// Takes a slot for the run, where it has none, for a call of this risk that was judged at the
     /// status `judged`.
     pub(super) fn take(
         handle: &Arc<WorkflowHandle>,
@@ -43,8 +42,8 @@ impl ExposureSlot {
         let needs_high = risk == Risk::High && !run.exposed.high && !(booked && run.is_high());
         let live = handle.shard.lock();
         let (taken, status) = (handle.shard.exposure(), handle.shard.status());
-        // Of many that were judged while all was well, those that come after the failure that burns
-        // are not let go one by one.
+        // Many may have been judged while all was well: those that come here after the failure that
+        // burns the budget are judged again.
         if status.level() != judged.level() {
             return Err(NoSlot::Outdated);
         }
@@ -69,7 +68,7 @@ impl ExposureSlot {
         })
     }
 
-    /// The call may have been executed: its run keeps its place until it is booked or ends.
+    /// The call may have been executed: its run keeps its slot until it is booked or ends.
     pub(in crate::ledger) fn commit(mut self) {
         self.executed = true;
     }

@@ -22,11 +22,11 @@ use crate::journal::port::Durable;
 use crate::ledger::living::Ledger;
 use crate::ledger::shard::Live;
 
-/// Does a call that a rule holds wait for a person?
+/// How a call that a rule holds may go without waiting.
 pub(super) enum Release {
-    /// A person approved it: it goes.
+    /// A person approved it.
     Granted(Goes),
-    /// It does not have to. What it does beside other calls may stop it still.
+    /// It needs no person. Caps, exposure and the loop breaker may still stop it.
     Free(InFlightCall),
 }
 

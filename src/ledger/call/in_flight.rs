@@ -36,7 +36,7 @@ pub struct InFlightCall {
     pub(in crate::ledger) decision: Decision,
     pub(in crate::ledger) reservations: Reservations,
     pub(in crate::ledger) progress: Progress,
-    /// Its tool API failed it, whoever answered at last.
+    /// Its tool API failed it, even if a fallback answered.
     pub(in crate::ledger) failed: bool,
 }
 
@@ -51,7 +51,7 @@ pub(in crate::ledger) struct CallFacts {
     /// Its tool hands the case to a person.
     pub(in crate::ledger) escalation: bool,
     pub(in crate::ledger) subject: Option<Subject>,
-    /// What its arguments look like, where that is of interest.
+    /// Its arguments, redacted, where a failure of it would be sampled.
     pub(in crate::ledger) sample: Option<Box<str>>,
     /// The arguments, where they are to be recorded.
     pub(in crate::ledger) args: Option<Arc<str>>,
@@ -191,8 +191,8 @@ impl InFlightCall {
         &self.facts.tool
     }
 
-    /// It goes: allowed, or in spite of what a rule in shadow says. What would have held it held nothing
-    /// back where a person approved it.
+    /// It goes: allowed, or in spite of what a rule in shadow says. What would have held it held
+    /// nothing back where a person approved it.
     pub(in crate::ledger) fn allow(&mut self) {
         let shadow = self
             .decision
@@ -237,7 +237,7 @@ impl InFlightCall {
         self.progress
     }
 
-    /// It has come no further than this after all: another attempt brought nothing that counts.
+    /// Sets its progress back: another attempt brought nothing that counts.
     pub const fn reset_progress(&mut self, progress: Progress) {
         self.progress = progress;
     }

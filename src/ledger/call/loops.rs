@@ -2,9 +2,9 @@
 //!
 //! Two calls are the same where tool, method, target and body are, however they are spelled. A body
 //! that no rule reads streams past unread, and such calls are not compared. What counts is what was
-//! let go: a call that is held or refused counts nothing, so that repeating a held call until it is
-//! approved is no loop; nor does one that was not sent, or that the tool put off (429, 503). A call
-//! that a person approved is a person's to repeat.
+//! allowed: a call that is held or refused counts nothing, so that repeating a held call until it
+//! is approved is no loop; nor does one that was not sent, or that the tool put off (429, 503). A
+//! call that a person approved is a person's to repeat.
 //!
 //! Calls above `read` count over the whole run. Reads may poll: of them twenty times as many pass
 //! within a minute, which stops a loop that does not even pause.
@@ -31,8 +31,8 @@ pub(in crate::ledger) struct LoopCount {
 }
 
 impl LoopCount {
-    /// Counts a call among those of its run that have the same `fingerprint`; a finding where as many
-    /// were let go as the policy lets.
+    /// Counts a call among those of its run that have the same `fingerprint`; a finding where as
+    /// many were let go as the policy lets.
     pub(super) fn take(
         handle: &WorkflowHandle,
         run: &Arc<OpenRun>,

@@ -1,9 +1,9 @@
-//! Was it done already, and how much of it? Looks a call up in what was done before it, and enters
-//! it there, in one step.
+//! Was it done already, and how much of it? Looks a call up in the dedup index
+//! ([`crate::ledger::dedup`]) and enters it there.
 //!
-//! A duplicate that is refused is duplicate work of its run where the earlier call was answered:
-//! asking again for what one was told is done is a mistake of the agent's. While that answer is
-//! still to come, or was lost, asking again is only a retry, and costs nothing.
+//! A refused duplicate is charged to its run as duplicate work where the earlier call was answered:
+//! the agent knew that it was done. While that answer is still to come, or was lost, asking again
+//! is a retry, and costs nothing.
 
 use std::sync::Arc;
 
@@ -30,34 +30,34 @@ use crate::ledger::dedup::{DedupEntry, DedupFinding};
 use crate::ledger::living::Ledger;
 use crate::ledger::runs::charge::{charge, wire_charge};
 
-/// What is asked of the book, before it is looked into.
+/// What a call is to be looked up by.
 pub(in crate::ledger) enum Planned {
     /// Nothing.
     Nothing,
-    /// This.
+    /// What the call is about to do.
     Operation(Box<PlannedOperation>),
     /// The body must be read first.
     Unread,
-    /// It cannot be asked.
+    /// It cannot be looked up.
     Refused(Refusal),
 }
 
-/// What the book says.
+/// What looking the call up comes to.
 pub(in crate::ledger) enum Recall {
-    /// Judge on, with what was found by now.
+    /// The judgement goes on, with what was found.
     Continue(InFlightCall, Judged),
-    /// That is the answer.
+    /// The judgement ends here.
     Final(Admit),
 }
 
 impl Ledger {
-    /// A copy of everything that is remembered of what was done.
+    /// A copy of the dedup index.
     #[must_use]
     pub fn dedup(&self) -> DedupIndex {
         self.dedup.lock().index.clone()
     }
 
-    /// What the call is about to do. A branch where nobody wants that remembered.
+    /// What the call is about to do. Costs a branch where no rule wants that remembered.
     pub(in crate::ledger) fn plan_operation(
         call: &InFlightCall,
         input: &DecisionInput<'_>,
@@ -115,7 +115,7 @@ impl Ledger {
         Planned::Operation(planned)
     }
 
-    /// Looks up whether it was done, and takes its place where nothing stops it.
+    /// Looks up whether it was done, and enters it where nothing stops it.
     pub(in crate::ledger) fn recall(
         &self,
         mut call: InFlightCall,
@@ -146,7 +146,7 @@ impl Ledger {
             }
             found => found.map(|recalled| recalled.finding),
         };
-        // The book is asked before what else may hold a call.
+        // What was done before counts ahead of whatever else may hold the call.
         Recall::Continue(
             call,
             judged.after(Judged {
@@ -156,8 +156,8 @@ impl Ledger {
         )
     }
 
-    /// A person approved the call: takes its place, unless it was done meanwhile or is
-    /// denied by a limit. What only held it does not hold it again.
+    /// A person approved the call: enters it, unless it was done in the meantime or a limit denies
+    /// it. What only held it does not hold it again.
     pub(in crate::ledger) fn take_approved(
         &self,
         call: &mut InFlightCall,
@@ -180,8 +180,8 @@ impl Ledger {
         checked.found
     }
 
-    /// A review of the call is skipped: takes its place. False where the book knows
-    /// something that nobody looked at: then somebody has to.
+    /// A review of the call is skipped: enters it. False where something was done in the meantime
+    /// that nobody looked at: then somebody has to.
     pub(in crate::ledger) fn take_unreviewed(&self, call: &mut InFlightCall, now: Time) -> bool {
         if call.is_remembered() {
             return true;
@@ -203,7 +203,7 @@ impl Ledger {
         is_free
     }
 
-    /// Refuses the call for what the book knows, and books it where the agent should have known.
+    /// Refuses the call for what was done before, and charges its run where the agent knew of that.
     pub(in crate::ledger) fn deny_recalled(
         &self,
         mut call: InFlightCall,
@@ -254,7 +254,7 @@ impl Ledger {
             .index
             .undoable(&undoing.work, undoing.within, now, by.facts.id)?
             .clone();
-        // What the journal is not told of is not forgotten here either.
+        // Only what the journal learns of is undone here: after a restart the two must agree.
         let undone = by.decision.admitted.then_some(Reversal {
             work: undoing.work,
             call: doer.call,

@@ -16,22 +16,22 @@ pub enum Refusal {
     Unreadable(String),
     /// A cap is reached.
     Cap(Box<Finding>, ReachedCap),
-    /// Its idempotency key is none.
+    /// Its idempotency key is malformed.
     IdempotencyKey(&'static str),
-    /// What was done before stands in its way.
+    /// An earlier call or a limit stands in its way.
     Done(Box<DedupFinding>),
-    /// The approval that it was to be sent under is over.
+    /// The approval that it was to be sent under was used or has ended.
     Spent(Box<Approval>),
     /// The journal cannot take it.
     Journal,
-    /// As many calls wait for people as may.
+    /// An inbox is full: no more calls of its owner may wait for people.
     Inbox {
         /// Of whom: `run`, `agent` or `workflow`.
         of: &'static str,
         /// How many held calls of it may wait.
         most: u32,
     },
-    /// As many calls are held as the process holds.
+    /// The process holds as many calls as it may.
     Holds,
 }
 

@@ -1,5 +1,5 @@
 //! What a call in flight has reserved. Each reservation is given back when it is dropped, unless it
-//! is committed because the call went.
+//! is committed because the call was sent.
 
 use super::caps::{ConcurrencySlot, VolumeShare};
 use super::exposure::ExposureSlot;
@@ -18,8 +18,8 @@ pub(in crate::ledger) struct Reservations {
 }
 
 impl Reservations {
-    /// The call is over: commits what a call that went has used up, and gives everything else back.
-    /// What it did stays as reserved until the journal knows how it ended.
+    /// The call is over: commits what a call that was sent has used up, and gives everything else
+    /// back. Its dedup entry stays until the journal knows how the call ended.
     ///
     /// Takes its run's lock.
     pub(super) fn settle(self, executed: Executed, status: u16) -> Option<DedupEntry> {

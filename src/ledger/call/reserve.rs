@@ -1,5 +1,5 @@
-//! A call that no rule stops takes what it needs beside other calls: its share of the caps, a place
-//! among risky runs, its count among repeats.
+//! A call that no rule stops takes what it needs beside other calls: its share of the caps, an
+//! exposure slot, its count among repeats.
 
 use std::hash::{BuildHasher as _, Hash as _, Hasher as _};
 
@@ -18,8 +18,8 @@ use crate::ledger::living::Ledger;
 use crate::ledger::runs::open::RunState;
 
 impl InFlightCall {
-    /// Takes what the call needs of every cap, or nothing. Once a call has its share of a volume, it
-    /// keeps that while it is judged again.
+    /// Takes what the call needs of every cap, or nothing. Once a call has its share of a volume,
+    /// it keeps that while it is judged again.
     pub(super) fn take_caps(&mut self, tool: Option<&Tool>, now: Time) -> Result<(), Refusal> {
         if self.reservations.concurrency.is_some() {
             return Ok(());
@@ -32,8 +32,8 @@ impl InFlightCall {
         Ok(())
     }
 
-    /// Takes a place for the call's run, where it needs one and has none. A call that a person
-    /// approved needs none.
+    /// Takes an exposure slot for the call's run, where it needs one and has none. A call that a
+    /// person approved needs none.
     pub(super) fn take_exposure(&mut self, judged: &Status) -> Result<(), NoSlot> {
         if !self.handle.policy.exposure
             || self.facts.risk < Risk::Medium
@@ -47,8 +47,8 @@ impl InFlightCall {
         Ok(())
     }
 
-    /// Was work done again and again that is not the same done once? A loop of it costs its run,
-    /// and once. One that reads, or does no more each time, costs nothing.
+    /// Does a loop of this call cost its run? Once a run, and not where the call reads or is
+    /// idempotent.
     pub(in crate::ledger) const fn breaks_loop(&self, run: &mut RunState) -> bool {
         !matches!(self.facts.risk, Risk::Read)
             && !self.facts.idempotent
@@ -57,8 +57,8 @@ impl InFlightCall {
 }
 
 impl Ledger {
-    /// Counts the call among its run's; a finding where the same call was let go as often
-    /// as the policy lets it.
+    /// Counts the call among its run's; a finding where the same call was allowed as often
+    /// as the policy allows.
     pub(super) fn count_repeat(
         &self,
         call: &mut InFlightCall,

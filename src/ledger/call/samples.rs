@@ -1,5 +1,5 @@
-//! What is kept of a call's arguments once it is over, and the sample of one whose failure burned
-//! its workflow, or found it not healthy.
+//! What is kept of a call's arguments once it is over: all of them where the policy records
+//! arguments, and a redacted sample where the call failed while its workflow was not healthy.
 
 use std::sync::Arc;
 
@@ -50,8 +50,8 @@ impl InFlightCall {
         }
     }
 
-    /// Tells the journal what the call looked like, where it did something to the budget and few
-    /// such calls are known.
+    /// Journals the sample of a call that counts against the budget, where few such calls are
+    /// known.
     pub(in crate::ledger) fn show_sample(&self, run: &RunState, sample: &str, now: Time) {
         let objective = &self.handle.policy.terms.objective;
         let counts = |mode: &FailureMode| objective.counts(mode);
@@ -77,7 +77,7 @@ impl InFlightCall {
             modes,
             arguments: sample.into(),
         };
-        // A fact, written in the end.
+        // Nobody waits for it: a fact is written even if the disk is unwell now.
         drop(
             self.handle
                 .shard

@@ -1,4 +1,4 @@
-//! The time-boxed grant that lets a held call go ([`crate::ledger::people::grants`]).
+//! The time-boxed grant that releases a held call ([`crate::ledger::people::grants`]).
 //!
 //! What an agent should have escalated, what a limit holds, what a tool's ceiling holds, and what
 //! needs more than one person is still put to people. So is everything once a clamp is what holds
@@ -37,7 +37,7 @@ pub(in crate::ledger) fn people(hold: &HoldRules, risk: Risk) -> u32 {
     .max(1)
 }
 
-/// The time-boxed grant that lets the held call go.
+/// The time-boxed grant that releases the held call.
 pub(in crate::ledger) fn open(
     live: &Live,
     call: &InFlightCall,
@@ -56,7 +56,7 @@ pub(in crate::ledger) fn open(
         .then_some(grant.id)
 }
 
-/// Is what holds the call something that a time-boxed grant stands for?
+/// Does a time-boxed grant apply to what holds the call?
 pub(in crate::ledger) fn applies(finding: &Finding, status: &Status) -> bool {
     let rule = matches!(
         finding.rule,

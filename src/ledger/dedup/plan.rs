@@ -1,4 +1,4 @@
-//! What a call is about to do, as the book of what was done knows it: digests and amounts.
+//! What a call is about to do, in the terms of the dedup index: digests and amounts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub(in crate::ledger) struct PlannedOperation {
     pub(in crate::ledger) unread_shadow: Option<Finding>,
     /// All verdicts on it are in shadow.
     pub(in crate::ledger) shadow: bool,
-    /// Nothing that acts needs it to be remembered.
+    /// Only rules in shadow need it to be remembered.
     pub(in crate::ledger) optional: bool,
     /// The call that did the same before, where this one goes all the same.
     pub(in crate::ledger) repeats: Option<EarlierCall>,
@@ -70,7 +70,7 @@ impl PlannedOperation {
         }
     }
 
-    /// Turns what was read of the call into digests: what it touched is not in the book.
+    /// Turns what was read of the call into digests: the index does not hold what it touched.
     pub(in crate::ledger) fn plan(
         &mut self,
         rules: &DedupRules,

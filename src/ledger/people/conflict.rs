@@ -1,6 +1,6 @@
-//! Two operators at once: what loosens acts only when it is durable, so that what one of them asked
-//! for is not to be seen in the state while it is on its way to disk. Whoever asks for the same
-//! meanwhile is told so, instead of being told that they did what somebody else did.
+//! Two operators at once. What loosens acts only when it is durable, so the state does not show
+//! what one of them asked for while it is on its way to disk. Whoever asks for the same in the
+//! meantime gets an error that says so, and not a success that is somebody else's.
 
 use std::sync::Arc;
 
@@ -71,8 +71,8 @@ impl Ledger {
     }
 }
 
-/// Whose release of the clamp is on its way, of the one on `all` workflows or of the workflow's
-/// own. A clamp that came after it stays.
+/// Whose release of the clamp is on its way to disk, of the one on `all` workflows or of the
+/// workflow's own. A clamp that came after it stays.
 fn releasing(live: &Live, all: bool) -> Option<&PersonName> {
     let newest = live
         .unconfirmed()

@@ -1,5 +1,5 @@
-//! What operators do to workflows: clamp them and put them on the way to recovery; and what concerns
-//! the clock.
+//! What operators do to workflows: clamp them and put them on the way to recovery; and what
+//! concerns the clock.
 //!
 //! Every one of these is acknowledged when it is durable. What tightens is in force before that;
 //! what loosens only then.

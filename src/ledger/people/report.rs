@@ -1,5 +1,5 @@
-//! Reports that a run went wrong, and other changes of how runs stand: an open run is charged at once,
-//! any other is looked up in the run index.
+//! Reports that a run went wrong, and other changes of how runs stand: an open run is charged at
+//! once, any other is looked up in the run index.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -21,8 +21,8 @@ pub fn charge(
 ) -> Option<Durable> {
     let objective = &handle.policy.terms.objective;
     let counts = objective.counts(&charge.mode);
-    // Whatever anybody says goes on record, an agent's only once: it could fill a disk with it.
-    // What the gate saw itself is on the run.
+    // A report goes on record even if it changes nothing, an agent's only the first time: it could
+    // fill a disk with them. What the gate saw itself is on the run.
     let is_recorded = match charge.source {
         Source::Wire => false,
         Source::Agent => !run.charges.iter().any(|known| known.mode == charge.mode),
@@ -70,7 +70,7 @@ pub fn charge(
     let appended = handle.shard.append(&mut live, journal, now, event);
     drop(live);
     run.booked_at.get_or_insert(booked_at);
-    // Last: whoever sees the place free sees the failure too.
+    // Last: whoever finds the slot free finds the failure counted.
     let is_high = run.is_high();
     run.exposed.release_booked(is_high, handle.shard.exposure());
     Some(appended.durable)

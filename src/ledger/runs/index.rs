@@ -236,7 +236,7 @@ impl Runs {
             .collect()
     }
 
-    /// Every open run is looked at in the next sweep: the rules may have changed.
+    /// Lets the next sweep check every open run: the rules may have changed.
     pub fn wake_all(&self) {
         self.open
             .iter()

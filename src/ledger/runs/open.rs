@@ -66,8 +66,8 @@ pub struct RunState {
     pub booked_at: Option<Time>,
     /// Whether it escalated to a person.
     pub escalated: bool,
-    /// What was seen of it besides what went wrong: that an escalation is due, that a hold caught
-    /// one that was missed. What is seen of a run after it was booked reaches the books when it
+    /// What is known of it besides what went wrong: that an escalation is due, that a hold caught
+    /// one that was missed. What is noted after the run was booked reaches the run index when it
     /// ends.
     pub flags: RunFlags,
     /// What it did again and again.
@@ -124,7 +124,7 @@ impl OpenRun {
         self.due.store(due.as_millis(), Ordering::Relaxed);
     }
 
-    /// The case that it goes on with is a person's already.
+    /// The run continues one that escalated.
     #[must_use]
     pub fn escalated(mut self) -> Self {
         self.state
@@ -254,7 +254,7 @@ impl RunState {
         self.charges.iter().any(fits)
     }
 
-    /// It hands its case to a person. True where it had not before.
+    /// It hands its case to a person. True the first time.
     pub const fn escalate(&mut self) -> bool {
         !std::mem::replace(&mut self.escalated, true)
     }
@@ -295,7 +295,7 @@ impl RunState {
         room && !known
     }
 
-    /// Ends the run and tells what it came to; `None` where it ended before.
+    /// Ends the run and returns its record; `None` where it ended before.
     pub fn end(
         &mut self,
         policy: &Workflow,

@@ -26,8 +26,8 @@ struct RepeatedCall {
 }
 
 impl Repeats {
-    /// Counts one more call of the same `fingerprint`. Where `most` were allowed before, in `window`
-    /// if there is one: the first of them.
+    /// Counts one more call of the same `fingerprint`. Where `most` were allowed before, in
+    /// `window` if there is one: the first of them.
     pub(in crate::ledger) fn count(
         &mut self,
         fingerprint: u64,

@@ -1,5 +1,5 @@
-//! What the ledger does by itself: time passes, runs end, what was refused is written down, and what
-//! the journal has made durable shows.
+//! What the ledger does by itself: time passes, runs end, what was refused is written down, and
+//! what the journal has made durable shows.
 
 mod incidents;
 mod projection;

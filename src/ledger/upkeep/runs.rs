@@ -1,5 +1,5 @@
-//! Runs end: when their agent says so, when their lease is over or they are as long as runs get, and
-//! when the gate stops.
+//! Runs end: when their agent says so, when their lease is over or they are as long as runs get,
+//! and when the gate stops.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Time passes: what ends or begins by itself does, and what is only needed for a while is forgotten.
+//! Time passes: what ends or begins by itself does, and what is only needed for a while is
+//! forgotten.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
