@@ -22,7 +22,7 @@ impl Approvers {
         Approvers(RwLock::new(people))
     }
 
-    /// Changes them, while nobody's decision is handed over.
+    /// Locks them for a change: no decision is handed over until the guard is dropped.
     pub(super) fn change(&self) -> RwLockWriteGuard<'_, BTreeSet<PersonName>> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
@@ -35,7 +35,7 @@ impl Approvers {
     /// May `person` decide? They may for as long as the answer is held.
     pub(super) fn entitled(&self, person: &PersonName) -> Option<Entitled<'_>> {
         let named = self.read();
-        // Where nobody was ever named there is no list to be missing from.
+        // Until approvers are named for the first time, nobody is refused for not being one.
         (named.is_empty() || named.contains(person)).then(|| Entitled(named))
     }
 

@@ -42,7 +42,7 @@ pub struct Traffic {
 const MOST_FINISHED: usize = 48;
 
 impl Traffic {
-    /// As busy as `pace` says that the hour of `now` has been.
+    /// Continues the hour of `now` from what `pace` has of it.
     #[must_use]
     pub fn resumed(pace: &Pace, now: Time) -> Self {
         let busy = pace.of(now.hour());
@@ -385,7 +385,7 @@ impl Caps {
         if self.levels.is_empty() {
             return None;
         }
-        // A level that these policies do not know has come from others a moment ago.
+        // A level that these policies do not know is of those in force a moment ago.
         self.levels
             .get(ladder.find(name).unwrap_or_else(|| ladder.lowest()).index())
     }
@@ -398,7 +398,7 @@ impl Level {
     }
 
     /// What meters `cap`, the level's own or one that was earned. One that these policies do not
-    /// know has come from others a moment ago.
+    /// know is of those in force a moment ago.
     pub(in crate::ledger) fn meter(&self, cap: Option<Volume>) -> Option<&Arc<Meter>> {
         self.earned
             .iter()

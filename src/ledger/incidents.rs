@@ -1,7 +1,7 @@
 //! Watches every tool API for incidents.
 //!
-//! A call costs nothing for it: calls are counted by verdict anyway, a failure adds one more, and
-//! as long as nothing fails nobody looks at either. Only then the counts are read once in every
+//! It costs a call nothing: calls are counted by verdict anyway, a failure is counted once more,
+//! and as long as nothing fails neither count is read. Only then the counts are read once in every
 //! sweep, and the API's detector counts what they grew by.
 
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ pub(super) struct IncidentWatch(Mutex<WatchState>);
 struct WatchState {
     incidents: Incidents,
     detectors: BTreeMap<ApiName, Detector>,
-    /// Calls and failures as they stood at the last look, while anybody looks.
+    /// Calls and failures at the last look; empty while nothing fails.
     last_counts: BTreeMap<(WorkflowName, ToolName), (u64, u64)>,
     /// Failures of the whole process at the last look.
     failures: u64,

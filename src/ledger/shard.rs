@@ -52,7 +52,7 @@ pub struct Shard {
     name: WorkflowName,
     live: Mutex<Live>,
     status: ArcSwap<Status>,
-    /// Before this nothing happens by itself.
+    /// Nothing happens by itself before this time, in milliseconds.
     due: AtomicI64,
     /// Edited calls that wait to be sent.
     edits: AtomicUsize,
@@ -68,9 +68,9 @@ pub struct Live {
     state: WorkflowState,
     /// Handed to the journal and not durable yet, by ticket.
     unconfirmed: VecDeque<(Ticket, Entry)>,
-    /// What concerns every workflow and acts here already, until its ticket is known.
+    /// An event that concerns every workflow and is applied here, but has no ticket yet.
     announced: Option<Entry>,
-    /// Was anything applied behind the announced entry that may stand before it in the journal?
+    /// Was anything applied after the announced event that may stand before it in the journal?
     reordered: bool,
     /// Approvals with a decision on its way to disk.
     deciding: Vec<ApprovalId>,
@@ -192,13 +192,13 @@ impl Live {
             }
         }
         state.advance(latest);
-        // What was appended since the announcement has its place only once that has its ticket.
+        // While an event is announced, what was appended after it may still stand before it.
         self.reordered = self.reordered && self.announced.is_some();
     }
 }
 
 impl Shard {
-    /// The shard of `name`, standing as `state` does. Its pending approvals are counted in
+    /// The shard of `name`, which begins with `state`. Its pending approvals are counted in
     /// `pending`.
     #[must_use]
     pub fn new(name: WorkflowName, state: WorkflowState, pending: Arc<AtomicUsize>) -> Self {
@@ -452,8 +452,8 @@ impl Shard {
         }
     }
 
-    /// An event was applied. Publishes where the workflow stands, unless neither the event nor the
-    /// time that passed until it can have changed that.
+    /// An event was applied. Publishes the workflow's status, unless neither the event nor the time
+    /// that passed until it can have changed that.
     fn changed(&self, live: &mut Live, event: &Event, followed: bool) {
         match event {
             Event::Admitted(_)

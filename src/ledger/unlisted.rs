@@ -122,7 +122,7 @@ pub struct UnlistedRequest<'a> {
 }
 
 impl Unlisted {
-    /// Keeps what a call looks like.
+    /// Records what a call looks like.
     pub fn record(&self, request: &UnlistedRequest<'_>, now: Time) {
         let (method, target) = request
             .target
@@ -186,7 +186,7 @@ impl Unlisted {
         self.lock().clone()
     }
 
-    /// What was seen, where it is not what was taken or restored last.
+    /// What was seen, where anything changed since it was last taken or restored.
     #[must_use]
     pub fn take_changed(&self) -> Option<UnlistedSamples> {
         let mut samples = self.lock();
@@ -263,8 +263,8 @@ impl Shape {
         }
     }
 
-    /// A JSON Schema that everything seen satisfies. What nothing was without is required; what was
-    /// not seen is not excluded.
+    /// A JSON Schema that everything seen satisfies: members that every value had are required, and
+    /// members that none had are allowed.
     #[must_use]
     pub fn schema(&self) -> serde_json::Value {
         let mut schema = serde_json::Map::new();

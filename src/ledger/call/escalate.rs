@@ -148,7 +148,7 @@ impl WorkflowHandle {
 }
 
 impl Ledger {
-    /// A call of the run `id` escalated. The run that goes on under the same key has escalated as
+    /// A call of the run `id` escalated. A run that continues it under the same key has escalated as
     /// well.
     pub(in crate::ledger) fn escalated(&self, key: &Key, id: &RunId, now: Time) {
         if let Some(open) = self.runs.get(key) {

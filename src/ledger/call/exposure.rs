@@ -37,9 +37,9 @@ impl ExposureSlot {
     ) -> Result<Self, NoSlot> {
         let mut run = open.lock();
         let booked = run.booked_at.is_some();
-        let needs_all = !booked && !run.exposed.all;
+        let needs_all = !booked && !run.exposure.all;
         // A run that is in B counts for the high budget only from its first high call on.
-        let needs_high = risk == Risk::High && !run.exposed.high && !(booked && run.is_high());
+        let needs_high = risk == Risk::High && !run.exposure.high && !(booked && run.is_high());
         let live = handle.shard.lock();
         let (taken, status) = (handle.shard.exposure(), handle.shard.status());
         // Many may have been judged while all was well: those that come here after the failure that
@@ -57,9 +57,9 @@ impl ExposureSlot {
         }
         taken.take(needs_all, needs_high);
         drop(live);
-        run.exposed.all |= needs_all;
-        run.exposed.high |= needs_high;
-        run.exposed.risky += 1;
+        run.exposure.all |= needs_all;
+        run.exposure.high |= needs_high;
+        run.exposure.risky += 1;
         drop(run);
         Ok(ExposureSlot {
             handle: Arc::clone(handle),
@@ -79,7 +79,7 @@ impl Drop for ExposureSlot {
         if !self.executed {
             self.run
                 .lock()
-                .exposed
+                .exposure
                 .release_call(self.handle.shard.exposure());
         }
     }

@@ -191,7 +191,7 @@ impl InFlightCall {
         &self.facts.tool
     }
 
-    /// It goes: allowed, or in spite of what a rule in shadow says. What would have held it held
+    /// It may go: allowed, or in spite of what a rule in shadow says. What would have held it held
     /// nothing back where a person approved it.
     pub(in crate::ledger) fn allow(&mut self) {
         let shadow = self
@@ -216,7 +216,7 @@ impl InFlightCall {
         self.facts.idempotent
     }
 
-    /// Not a byte of this attempt went upstream after all.
+    /// Not a byte of this attempt was sent after all.
     pub const fn mark_unsent(&mut self) {
         self.progress = Progress::Waiting;
     }
@@ -358,7 +358,7 @@ impl InFlightCall {
                 booked_at,
                 now,
             );
-            run.exposed.release(self.handle.shard.exposure());
+            run.exposure.release(self.handle.shard.exposure());
         }
         run.calls.push(CallRecord {
             call: self.facts.id,

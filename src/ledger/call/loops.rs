@@ -32,7 +32,7 @@ pub(in crate::ledger) struct LoopCount {
 
 impl LoopCount {
     /// Counts a call among those of its run that have the same `fingerprint`; a finding where as
-    /// many were let go as the policy lets.
+    /// many were allowed as the policy allows.
     pub(super) fn take(
         handle: &WorkflowHandle,
         run: &Arc<OpenRun>,

@@ -26,7 +26,7 @@ pub enum Admit {
         call: InFlightCall,
         /// The approval it waits for.
         approval: Box<Approval>,
-        /// What must be on disk before the agent may be told of it.
+        /// What must be on disk before the agent is answered.
         durable: Option<Durable>,
         /// Why, in a sentence.
         finding: Box<Finding>,
@@ -43,7 +43,7 @@ pub enum Admit {
         /// The call, to be admitted again.
         call: InFlightCall,
     },
-    /// It went before, under the same idempotency key: this is the answer that it got then.
+    /// It was made before, under the same idempotency key: this is the answer that it got then.
     Answered {
         /// The call: settles as not executed.
         call: InFlightCall,
@@ -67,7 +67,7 @@ pub(in crate::ledger) struct Goes {
 
 /// Why a judgement ends before the call goes.
 pub(in crate::ledger) enum Stop {
-    /// What the call was judged by changed meanwhile: it is to be judged again.
+    /// What the call was judged by has changed: it is to be judged again.
     Outdated(Box<InFlightCall>),
     /// It does not go, or not yet.
     Final(Box<Admit>),

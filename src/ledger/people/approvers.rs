@@ -1,9 +1,9 @@
 //! Who may decide on held calls, changed while the gate runs.
 //!
-//! Whoever leaves the company loses their decision at once, also one that is on its way: a decision
-//! is handed over under a lock that naming the approvers takes alone. So in the journal, what a
-//! person decided stands before the entry that takes it from them, or does not stand at all, and
-//! the fold voids what stands before it.
+//! Whoever is taken off the list loses their decisions at once, also one that is on its way to
+//! disk: decisions are handed over under a shared lock that naming the approvers takes exclusively.
+//! So whatever a person decided stands in the journal before the entry that takes them off, and the
+//! fold voids it there.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! Changes of a workflow, and suspensions of its budget's cap: what an operator asks before
-//! shipping, and how long a burn may be worked through.
+//! Changes of a workflow, and waivers: whether something may ship now, and for how long the
+//! posture's cap is suspended.
 //!
 //! The gate cannot see a prompt ship, so its answer there is advice that is on record. It enforces
 //! the same answer where it can: on policies.
@@ -70,7 +70,7 @@ impl Ledger {
         Ok(shard.append(&mut live, &*self.journal, now, event).durable)
     }
 
-    /// A wider policy of the workflow is held back. Told once for the same thing.
+    /// Records that a wider policy of the workflow is held back; `None` where that is on record.
     pub fn hold_back(&self, workflow: &WorkflowName, what: &Arc<str>) -> Option<Durable> {
         let shard = self.shard(workflow)?;
         let mut live = shard.lock();

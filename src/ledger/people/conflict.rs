@@ -20,7 +20,7 @@ impl Ledger {
         reason: &str,
     ) -> Result<Durable, OperateError> {
         let (shards, now) = (self.scope(scope)?, self.now());
-        // One that has run out is none.
+        // A clamp that has run out is lifted already.
         for shard in &shards {
             shard.advance(now);
         }
@@ -114,7 +114,7 @@ pub(in crate::ledger) fn refuse_while_under_way(
     }
 }
 
-/// What two operators may ask for at once.
+/// An operation of which only one may be under way for a workflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::ledger) enum ExclusiveOperation {
     Recovery,

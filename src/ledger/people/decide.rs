@@ -2,7 +2,7 @@
 //!
 //! A denial as wrong and an edit say that the run went wrong: `major_correction` is charged to it
 //! before the decision is handed over, so that no crash leaves a correction that cost nothing.
-//! Until the decision is handed over nobody else's can be.
+//! Until the decision is handed over nobody else's is taken.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,13 +24,13 @@ use crate::ledger::living::Ledger;
 pub struct Deciding {
     /// Answers once it is durable.
     pub durable: Durable,
-    /// What it cost the run.
+    /// What was charged to the run for it.
     pub charged: Option<Reported>,
 }
 
 impl Ledger {
     /// Records a reviewer's decision on the call with `digest`, where they say which one they
-    /// saw. [`OperateError::Deciding`] asks to try again when the decision before it is through.
+    /// saw. [`OperateError::Deciding`] where another decision is being written: try again then.
     ///
     /// # Errors
     /// Why it cannot be decided so.
@@ -80,7 +80,7 @@ impl Ledger {
         let charged = self.report(RunTarget::Call(call), charge.clone());
         let mut live = shard.lock();
         live.abandon_decision(id);
-        // Nobody else could decide, but it could expire or be taken back.
+        // Nobody else could decide in between, but the approval could expire or be withdrawn.
         if let Err(conflict) =
             live.state()
                 .approvals()
@@ -98,7 +98,7 @@ impl Ledger {
         })
     }
 
-    /// Somebody who can decide saw these held calls. Written down the first time only.
+    /// Somebody who can decide saw these held calls. Recorded the first time only.
     pub fn mark_seen(&self, ids: &[ApprovalId], by: &PersonName) {
         let mut by_shard = BTreeMap::<WorkflowName, Vec<ApprovalId>>::new();
         for id in ids {

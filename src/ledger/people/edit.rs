@@ -26,7 +26,7 @@ use crate::wire::{Malformed, canonical, json, target};
 /// The longest arguments of an edit, in bytes.
 pub const MAX_EDIT: usize = 64 * 1024;
 
-/// Why arguments cannot be put in the place of those that were asked for.
+/// Why arguments cannot replace those that were asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
     /// No such approval.
@@ -35,7 +35,7 @@ pub enum EditError {
     /// The call has no arguments that are JSON.
     #[error("this call has no arguments to edit: deny it, and say in the reason what to change")]
     NoArguments,
-    /// What was held cannot be asked for any more.
+    /// The call that was held cannot be made any more.
     #[error(
         "the tool, or where it is, changed since this call was held: deny it, and the agent can ask again"
     )]
@@ -46,7 +46,7 @@ pub enum EditError {
     /// It is longer than [`MAX_EDIT`].
     #[error("the edit is longer than {MAX_EDIT} bytes")]
     TooLong,
-    /// It says what was asked for.
+    /// It is what was asked for already.
     #[error("the edit changes nothing: approve the call as it is")]
     Same,
     /// A rule refuses it.
@@ -87,7 +87,7 @@ impl Ledger {
     /// The arguments `args` for the held call `id`, judged.
     ///
     /// # Errors
-    /// Why they cannot be put in the place of those that were asked for.
+    /// Why they cannot replace those that were asked for.
     pub fn edit(&self, id: ApprovalId, args: &[u8]) -> Result<Edit, EditError> {
         let (workflow, approval) = self.approval(id).ok_or(EditError::NoApproval)?;
         if args.len() > MAX_EDIT {
@@ -130,8 +130,8 @@ impl Ledger {
         })
     }
 
-    /// Did the tool change since the call was held, or where it is? Then its approval opens
-    /// nothing: the agent's repeat is another call.
+    /// Did the tool or its address change since the call was held? Then approving it would be in
+    /// vain: the agent's repeat has another digest.
     pub(in crate::ledger) fn has_changed(
         &self,
         workflow: &WorkflowName,

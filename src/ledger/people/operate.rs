@@ -24,9 +24,9 @@ use crate::ledger::shard::Shard;
 pub struct Clamped {
     /// Answers once the clamp would survive a crash. It is in force already.
     pub durable: Durable,
-    /// Calls in flight that it came too late for.
+    /// Calls in flight that it came too late to stop.
     pub in_flight: u64,
-    /// Unused grants: they pass only what the clamp allows.
+    /// Unused grants, which are still subject to the clamp.
     pub grants: u64,
     /// Pending approvals.
     pub pending: u64,
@@ -74,7 +74,7 @@ impl Ledger {
         Ok(found)
     }
 
-    /// Puts a cause on record and opens a probation.
+    /// Puts the cause of a burn on record and opens a probation.
     pub fn recover(
         &self,
         workflow: &WorkflowName,
@@ -131,12 +131,12 @@ impl Ledger {
         Ok(shard.append(&mut live, &*self.journal, now, event).durable)
     }
 
-    /// The wall clock leapt to `wall`: what would be over there is over.
+    /// The wall clock leapt to `wall`: approvals that would have expired by then expire.
     pub fn clock_jumped(&self, wall: Time) -> Durable {
         self.append_everywhere(self.now(), Event::ClockJumped { wall })
     }
 
-    /// An operator takes the wall clock for the time. It is, once that is durable.
+    /// An operator accepts the wall clock as the time, in force once that is durable.
     pub fn accept_clock(&self, by: &PersonName) -> Durable {
         self.announce(Event::ClockAccepted { by: by.clone() })
     }

@@ -52,10 +52,10 @@ pub enum OperateError {
     /// No grant can be given for the tool.
     #[error("{0}")]
     Tool(String),
-    /// Who decides is who asks.
+    /// The person who decides asked for the call.
     #[error("who asks cannot decide: another person must")]
     Own,
-    /// Who decides may not, or not any more.
+    /// The person is no approver, or not any more.
     #[error(
         "`{0}` may not decide on held calls; whoever is listed with the role of reviewer or operator may"
     )]

@@ -1,9 +1,9 @@
-//! What an operator decides about what was earned: takes a step that is earned, gives a level, or
-//! lets go of one that burns cost.
+//! Promotions and demotions by an operator: taking a step that is earned, giving a level, or
+//! agreeing to a demotion that is proposed.
 //!
-//! A step is taken only when it is earned: what it gives rests on counts that a reader can follow.
-//! A level can be given without them, with a reason on record, but not to a workflow that is burned
-//! or breached: its way leads through a recovery.
+//! A step is taken only when it is earned: it rests on counts that a reader can follow. A level can
+//! be given without them, with a reason on record, but not to a workflow that is burned or
+//! breached, which has to recover first.
 
 use super::conflict::{ExclusiveOperation, refuse_while_under_way};
 use super::outcome::{OperateError, known_level};
@@ -15,7 +15,7 @@ use crate::gate::workflow::WorkflowState;
 use crate::journal::port::Durable;
 use crate::ledger::living::Ledger;
 
-/// At tier high nothing is promoted that nobody looked at.
+/// At tier high nothing is promoted without a recent review.
 const NO_REVIEW: &str = "nobody has reviewed it for 30 days: `burngate review` shows it, `burngate review --done` records that somebody looked";
 
 /// What is asked for.
@@ -33,7 +33,7 @@ impl Ledger {
     /// Gives what was asked for. It acts once it is durable.
     ///
     /// # Errors
-    /// There is no such thing, or it is not earned.
+    /// There is no such level or step, it is not earned, or the state does not permit it.
     pub fn promote(
         &self,
         workflow: &WorkflowName,
@@ -180,7 +180,7 @@ fn step_event(
     })
 }
 
-/// What stands against a step, as a fragment.
+/// What a step still needs, as a fragment of a sentence.
 fn missing(state: &WorkflowState, progress: &StepProgress) -> String {
     let (proof, posture) = (progress.proof, state.account().posture());
     let mut missing = Vec::new();

@@ -19,7 +19,7 @@ use crate::ledger::runs::open::{End, OpenRun};
 
 /// What a report came to.
 pub enum Reported {
-    /// The run was open: it stands so from now on; `durable` where something was journaled.
+    /// The run was open, and is charged; `durable` where something was journaled.
     Open {
         /// What changed.
         revised: Revised,
@@ -61,7 +61,7 @@ impl Ledger {
                         touched(&key, &open).map(|how| (how, key.workflow, open))
                     })
                     .collect();
-                // The likeliest first: of each workflow, only that one may be meant.
+                // The likeliest first: of each workflow, only that one is a candidate.
                 open.sort_by(|(one, ..), (other, ..)| other.cmp(one));
                 let mut workflows = BTreeSet::new();
                 open.retain(|(_, workflow, _)| workflows.insert(workflow.clone()));
@@ -93,8 +93,8 @@ impl Ledger {
         }
     }
 
-    /// Changes how a booked run stands in any other way. One that is still open ends with that, so
-    /// that what is judged is what it came to: the next call under its id opens a continuation.
+    /// Changes how a booked run stands in any other way. One that is still open is ended first, so
+    /// that people judge a whole run: the next call under its id opens a continuation.
     pub fn revise(
         &self,
         target: RunTarget,
@@ -171,7 +171,7 @@ impl Ledger {
 
     fn report_named(&self, target: RunTarget, charge: Charge) -> Reported {
         let mut found = self.runs.matching(|key, open| is_named(&target, key, open));
-        // An id that was finished and is used again means the run that goes on.
+        // Where an id was finished and is used again, the report is about the run that is open.
         if found.len() > 1
             && found.iter().all(|(key, open)| {
                 (&key.workflow, &key.agent) == (&found[0].0.workflow, &found[0].0.agent)
@@ -212,7 +212,7 @@ impl Ledger {
     ) -> Reported {
         match charged(&*self.journal, open, charge, self.now()) {
             Ok((revised, durable)) => Reported::Open { revised, durable },
-            // It ended meanwhile, and was handed over before this is.
+            // It ended in between, and its record was handed over before this is.
             Err(charge) => Reported::Booked(
                 self.journal
                     .revise(self.revision(target, Change::Report(*charge))),
@@ -220,9 +220,10 @@ impl Ledger {
         }
     }
 
-    /// A report by an object that open runs touched, `open` the likeliest of them: a booked run is
-    /// meant where it touched it through a riskier tool, or was reported so before; where runs of
-    /// several workflows may be, nobody is charged; else the open one is.
+    /// A report by a business object that open runs touched, `open` the likeliest of them. The
+    /// journal compares them with booked runs: one that touched it through a riskier tool, or was
+    /// reported so before, is charged instead; where runs of several workflows come into question,
+    /// none is.
     fn report_touched(
         &self,
         open: Arc<OpenRun>,

@@ -1,4 +1,4 @@
-//! A person says that they looked at how workflows do.
+//! A person records that they reviewed how workflows do.
 
 use super::outcome::{OperateError, Scope};
 use crate::gate::event::Event;

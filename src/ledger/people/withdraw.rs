@@ -1,5 +1,5 @@
-//! Takes back what was asked and what was approved, and not used yet: an emergency leaves no door
-//! ajar for the moment after its clamp is lifted.
+//! Withdrawing held calls and unused grants, also all of them with a clamp: so that none is used in
+//! the moment after the clamp is lifted.
 
 use super::outcome::{OperateError, Scope, decided};
 use crate::gate::approval::Stage;
@@ -39,9 +39,9 @@ impl Ledger {
             .durable)
     }
 
-    /// Withdraws every pending approval and every unused grant of one workflow or all. Each is gone
-    /// at once; the receipts answer when that is durable, and there are no more of them than
-    /// approvals that were kept. One whose approval is on its way to disk is withdrawn behind that.
+    /// Withdraws every pending approval and every unused grant of one workflow or all, at once; the
+    /// receipts, one for each, answer when that is durable. A decision that is on its way to disk
+    /// comes first in the journal, and is void then.
     pub fn withdraw_all(
         &self,
         scope: &Scope,

@@ -41,7 +41,7 @@ pub fn charge(
             seen: run.flags,
         },
         Some(booked_at) if is_new => {
-            // The writer knows what was said of the run meanwhile, and completes this.
+            // The writer knows how the run stands by then, and completes the revision.
             let revision = Revision::new(
                 reference,
                 booked_at,
@@ -72,7 +72,8 @@ pub fn charge(
     run.booked_at.get_or_insert(booked_at);
     // Last: whoever finds the slot free finds the failure counted.
     let is_high = run.is_high();
-    run.exposed.release_booked(is_high, handle.shard.exposure());
+    run.exposure
+        .release_booked(is_high, handle.shard.exposure());
     Some(appended.durable)
 }
 

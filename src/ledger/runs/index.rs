@@ -105,7 +105,7 @@ impl Runs {
                 .unwrap_or_else(|Unavailable| ids::above_all(now))
         });
         let run = self.open.entry(key.clone()).or_insert_with(|| {
-            // Another call may have opened and ended one meanwhile.
+            // Another call may have opened and ended one since.
             let ended = self.ended.get(key);
             let last = ended.as_ref().and_then(|ended| ended.last).unwrap_or(last);
             let escalated = ended.is_some_and(|ended| ended.escalated);
@@ -247,7 +247,7 @@ impl Runs {
     /// map's lock with a run's in hand.
     #[must_use]
     pub fn matching(&self, matches: impl Fn(&Key, &OpenRun) -> bool) -> Vec<(Key, Arc<OpenRun>)> {
-        // First those that are open, then those that end: a run that moves meanwhile is seen in one
+        // First those that are open, then those that end: a run that moves in between is found in one
         // of the two.
         let named = |entry: dashmap::mapref::multiple::RefMulti<'_, Key, Arc<OpenRun>>| {
             (entry.key().clone(), Arc::clone(entry.value()))

@@ -1,4 +1,4 @@
-//! Runs that are open: what their calls have earned so far, and when they end.
+//! Runs that are open: what they came to so far, and when they end.
 //!
 //! A run is counted once. It is booked at its first unacceptable mode, the moment that is known,
 //! else when it ends; later modes are added to it. It counts when it is unacceptable or when a call
@@ -20,7 +20,7 @@ use crate::journal::record::{CallRecord, RunRecord};
 use crate::ledger::exposure::RunExposure;
 use crate::ledger::workflow::WorkflowHandle;
 
-/// Blocked mistakes of one run that count once.
+/// So many blocked mistakes of one run are charged, once.
 pub const BLOCKED_COUNT: u32 = 3;
 /// The most charges that one run carries besides the first of each mode that counts: those are
 /// bounded by the objective, and none of them is lost (G7).
@@ -54,7 +54,7 @@ pub struct RunState {
     pub judged: u32,
     /// Calls in flight.
     pub in_flight: u32,
-    /// Which.
+    /// The ids of those in flight in a run that has an id of its own.
     pub in_flight_ids: Vec<CallId>,
     /// It takes no more calls, and ends with the last one in flight.
     pub ending: bool,
@@ -70,10 +70,10 @@ pub struct RunState {
     /// one that was missed. What is noted after the run was booked reaches the run index when it
     /// ends.
     pub flags: RunFlags,
-    /// What it did again and again.
+    /// How often it made the same call.
     pub(in crate::ledger) repeats: Repeats,
-    /// What it has taken of the places for risky runs.
-    pub(in crate::ledger) exposed: RunExposure,
+    /// The exposure slots that it has taken.
+    pub(in crate::ledger) exposure: RunExposure,
     blocked: u32,
     forwarded: bool,
     forwarded_above_read: bool,
@@ -174,7 +174,7 @@ impl RunState {
             escalated: false,
             flags: RunFlags::NONE,
             repeats: Repeats::default(),
-            exposed: RunExposure::default(),
+            exposure: RunExposure::default(),
             blocked: 0,
             forwarded: false,
             forwarded_above_read: false,
@@ -204,7 +204,7 @@ impl RunState {
         self.high
     }
 
-    /// Can it take one more call at `now`, or is it as long as runs get?
+    /// Is it as long as runs get, in calls or in time?
     #[must_use]
     pub fn is_full(&self, policy: &Workflow, now: Time) -> bool {
         self.judged >= policy.run.calls || now.since(self.started) >= policy.run.max
@@ -236,7 +236,7 @@ impl RunState {
             .map(|call| (call.risk, call.at, call.tool.clone()))
     }
 
-    /// Was this very report made of it before?
+    /// Was it charged with this mode under this reference before?
     #[must_use]
     pub fn is_reported(&self, mode: &FailureMode, reference: &str) -> bool {
         self.charges
@@ -244,7 +244,7 @@ impl RunState {
             .any(|charge| charge.mode == *mode && charge.reference.as_deref() == Some(reference))
     }
 
-    /// Was anything said of it that has this mode and this reference, as far as they are given?
+    /// Does it have a charge with this mode and this reference, as far as they are given?
     #[must_use]
     pub fn is_charged(&self, mode: Option<&FailureMode>, reference: Option<&str>) -> bool {
         let fits = |charge: &Charge| {
@@ -259,7 +259,7 @@ impl RunState {
         !std::mem::replace(&mut self.escalated, true)
     }
 
-    /// A mistake in the arguments was blocked. True for the one that makes them count, once.
+    /// Counts a mistake in the arguments that was blocked. True for the one that is charged.
     pub const fn count_blocked(&mut self) -> bool {
         self.blocked += 1;
         self.blocked == BLOCKED_COUNT

@@ -6,7 +6,7 @@ use crate::gate::name::CallId;
 use crate::gate::time::Time;
 
 /// The most different calls that one run remembers (G7). Beyond that the one that was seen least
-/// recently makes room: a loop through more calls than these ends with the run's bound on calls.
+/// recently makes room: a loop through more calls than these ends at the run's bound on calls.
 const MOST: usize = 64;
 
 /// What a run remembers of its calls.

@@ -9,7 +9,7 @@ use crate::gate::name::PersonName;
 use crate::gate::time::Time;
 use crate::ledger::living::Ledger;
 
-/// How often what was turned away is written down.
+/// How often the counts of rejected requests are written down.
 const REJECTED_EVERY: Duration = Duration::from_mins(1);
 
 impl Ledger {

@@ -96,7 +96,7 @@ impl Ledger {
                 now,
             ));
         }
-        run.exposed.release(handle.shard.exposure());
+        run.exposure.release(handle.shard.exposure());
         let record = run.end(
             &handle.policy,
             handle.shard.name(),
@@ -104,8 +104,8 @@ impl Ledger {
             open.given_id.as_ref(),
             now,
         );
-        // Before anybody can find out that the run has ended: a report that comes now reaches the
-        // journal after the run does, and finds it there.
+        // Recorded under the run's lock: a report that finds it ended reaches the journal after its
+        // record does.
         if let Some(record) = record {
             self.journal.record(record);
         }

@@ -10,7 +10,7 @@ use crate::gate::time::{Time, days, minutes};
 use crate::ledger::living::Ledger;
 use crate::ledger::shard::Shard;
 
-/// How often ids that nobody needs any more are looked for.
+/// How often ids that are no longer needed are removed.
 const FORGETS: Duration = minutes(1);
 
 impl Ledger {
@@ -40,8 +40,8 @@ impl Ledger {
         }
     }
 
-    /// Writes down how busy the hours were that are over; where the process stops, also the one
-    /// that is not.
+    /// Journals how busy the hours were that are over; where the process stops, also the current
+    /// one.
     pub(crate) fn write_pace(&self, now: Time, stops: bool) {
         let busy = |shard: &Arc<Shard>| {
             shard
@@ -62,7 +62,7 @@ impl Ledger {
         }
     }
 
-    /// Approvals whose shard has forgotten them are forgotten here.
+    /// Removes the ids of approvals that their shard has forgotten.
     fn forget_approvals(&self) {
         let known: Vec<_> = self
             .approvals
