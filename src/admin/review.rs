@@ -29,7 +29,7 @@ use crate::gate::run::Executed;
 use crate::gate::time::{Time, days};
 use crate::journal::read::{Happened, Records, RunFilter};
 use crate::journal::unavailable::Unavailable;
-use crate::ledger::people::outcome::Scope;
+use crate::ledger::people::outcome::WorkflowScope;
 use crate::ledger::people::views::View;
 
 /// What is reviewed where nobody says: a week.
@@ -103,14 +103,14 @@ pub(super) async fn done(
     JsonBody(done): JsonBody<ReviewDoneRequest>,
 ) -> Result<Json<ReviewDoneResponse>, AdminError> {
     let scope = some_name::<WorkflowName>("/workflow", done.workflow.as_deref())?
-        .map_or(Scope::All, Scope::One);
+        .map_or(WorkflowScope::All, WorkflowScope::One);
     let note = remark("/note", done.note.as_deref())?;
     for receipt in state.ledger().reviewed(&scope, &person.name, note)? {
         durable(receipt, MAY_STILL).await?;
     }
     let workflows = match scope {
-        Scope::One(name) => vec![name.to_string()],
-        Scope::All => state
+        WorkflowScope::One(name) => vec![name.to_string()],
+        WorkflowScope::All => state
             .ledger()
             .views()
             .into_iter()

@@ -23,7 +23,7 @@ use crate::gate::pace::Pause;
 use crate::gate::policy::shadow::in_shadow;
 use crate::gate::time::days;
 use crate::ledger::WorkflowHandle;
-use crate::ledger::people::outcome::Scope;
+use crate::ledger::people::outcome::WorkflowScope;
 use crate::ledger::people::promote::Promotion;
 use crate::ledger::people::views::View;
 
@@ -68,7 +68,7 @@ pub(super) async fn clamp(
     PathSegment(workflow): PathSegment,
     JsonBody(clamp): JsonBody<ClampRequest>,
 ) -> Result<Json<ClampResponse>, AdminError> {
-    clamp_scope(&state, &person, Scope::One(workflow.into()), clamp).await
+    clamp_scope(&state, &person, WorkflowScope::One(workflow.into()), clamp).await
 }
 
 /// Sets a ceiling on every workflow's level, those to come included.
@@ -78,7 +78,7 @@ pub(super) async fn clamp_all(
     Extension(person): Extension<Arc<Person>>,
     JsonBody(clamp): JsonBody<ClampRequest>,
 ) -> Result<Json<ClampResponse>, AdminError> {
-    clamp_scope(&state, &person, Scope::All, clamp).await
+    clamp_scope(&state, &person, WorkflowScope::All, clamp).await
 }
 
 /// Lifts the clamp of one workflow, and nothing else.
@@ -96,7 +96,13 @@ pub(super) async fn release(
     JsonBody(release): JsonBody<ReleaseRequest>,
 ) -> Result<Json<WorkflowView>, AdminError> {
     let workflow = WorkflowName::from(workflow);
-    release_scope(&state, &person, &Scope::One(workflow.clone()), &release).await?;
+    release_scope(
+        &state,
+        &person,
+        &WorkflowScope::One(workflow.clone()),
+        &release,
+    )
+    .await?;
     one(&state, &workflow).map(Json)
 }
 
@@ -107,7 +113,7 @@ pub(super) async fn release_all(
     Extension(person): Extension<Arc<Person>>,
     JsonBody(release): JsonBody<ReleaseRequest>,
 ) -> Result<Json<WorkflowList>, AdminError> {
-    release_scope(&state, &person, &Scope::All, &release).await?;
+    release_scope(&state, &person, &WorkflowScope::All, &release).await?;
     let note = state
         .admin
         .health
@@ -192,7 +198,7 @@ pub(super) async fn promote(
 async fn clamp_scope(
     state: &AdminState,
     person: &Person,
-    scope: Scope,
+    scope: WorkflowScope,
     clamp: ClampRequest,
 ) -> Result<Json<ClampResponse>, AdminError> {
     let (to, reason) = (
@@ -217,8 +223,8 @@ async fn clamp_scope(
         durable(receipt, "the clamp is in force, and the journal did not answer: it is not known to survive a restart; clamp again").await?;
     }
     let workflow = match scope {
-        Scope::One(workflow) => Some(workflow.to_string()),
-        Scope::All => None,
+        WorkflowScope::One(workflow) => Some(workflow.to_string()),
+        WorkflowScope::All => None,
     };
     Ok(Json(ClampResponse {
         workflow,
@@ -234,7 +240,7 @@ async fn clamp_scope(
 async fn release_scope(
     state: &AdminState,
     person: &Person,
-    scope: &Scope,
+    scope: &WorkflowScope,
     release: &ReleaseRequest,
 ) -> Result<(), AdminError> {
     let receipt =

@@ -20,7 +20,7 @@ use super::phase::stopped;
 use crate::api::operate::MAX_TEXT;
 use crate::gate::name::{LevelName, PersonName};
 use crate::ledger::Ledger;
-use crate::ledger::people::outcome::Scope;
+use crate::ledger::people::outcome::WorkflowScope;
 use crate::proxy::drain::Phase;
 use crate::telemetry::log;
 
@@ -63,7 +63,7 @@ impl Emergency {
     /// Clamps; it is in force when this returns. `by` names what asked for it.
     pub fn clamp(&self, by: &str, reason: &str) {
         match self.ledger.clamp(
-            &Scope::All,
+            &WorkflowScope::All,
             &self.level,
             &PersonName::from(by),
             reason,

@@ -26,8 +26,8 @@ use crate::clock::{Clock, GateClock};
 use crate::config::Process;
 use crate::gate::event::Event;
 use crate::gate::name::{LevelName, PersonName};
-use crate::ledger::people::outcome::Scope;
-use crate::ledger::{Bounds, Ledger};
+use crate::ledger::people::outcome::WorkflowScope;
+use crate::ledger::{Capacity, Ledger};
 use crate::proxy::accept::{Listen, Make, RunningWorkers};
 use crate::proxy::body::Memory;
 use crate::proxy::drain::{Drain, Phase};
@@ -106,7 +106,7 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
         Arc::clone(&policies),
         queue.clone(),
         clock.clone(),
-        Bounds {
+        Capacity {
             holds: process.bounds.holds,
         },
     ));
@@ -291,7 +291,7 @@ fn clamp_frozen(ledger: &Ledger, level: &LevelName) {
             "the gate was started while a wider policy was held back ({what}), and its changes are frozen"
         );
         match ledger.clamp(
-            &Scope::One(workflow),
+            &WorkflowScope::One(workflow),
             level,
             &PersonName::from("freeze"),
             &reason,

@@ -266,16 +266,16 @@ fn millis(now: Time) -> u64 {
 /// The caps that the policies in force have for one workflow. Buckets go on where they were when
 /// policies are read again.
 #[derive(Debug, Default)]
-pub struct Caps {
+pub struct WorkflowCaps {
     /// By rung; empty where no level has any.
-    levels: Vec<Level>,
+    levels: Vec<LevelCaps>,
     /// Of the workflow's tools, those that have any.
     tools: HashMap<ToolName, Arc<ToolCaps>>,
 }
 
 /// The caps of one rung of a workflow's ladder.
 #[derive(Debug)]
-pub(in crate::ledger) struct Level {
+pub(in crate::ledger) struct LevelCaps {
     volume: Option<Arc<Meter>>,
     /// The higher caps that steps of the policy make of it.
     earned: Vec<Arc<Meter>>,
@@ -306,7 +306,11 @@ enum CapOwner {
 
 impl Meters {
     /// The caps of `policies`, by workflow.
-    pub fn install(&mut self, policies: &PolicySet, now: Time) -> HashMap<WorkflowName, Caps> {
+    pub fn install(
+        &mut self,
+        policies: &PolicySet,
+        now: Time,
+    ) -> HashMap<WorkflowName, WorkflowCaps> {
         let mut before = std::mem::take(self);
         let mut meter = |after: &mut Meters, owner: CapOwner, cap: Volume| {
             let key = (owner, cap);
@@ -344,7 +348,7 @@ impl Meters {
                 .iter()
                 .any(|rung| rung.volume.is_some() || rung.concurrency.is_some());
             let steps = &workflow.terms.earn.steps;
-            let level = |rung: &crate::gate::level::Rung| Level {
+            let level = |rung: &crate::gate::level::Rung| LevelCaps {
                 volume: rung
                     .volume
                     .map(|cap| meter(self, CapOwner::Workflow(name.clone()), cap)),
@@ -369,19 +373,19 @@ impl Meters {
                 .iter()
                 .filter_map(|tool| Some((tool.clone(), Arc::clone(self.tools.get(tool)?))))
                 .collect();
-            caps.insert(name.clone(), Caps { levels, tools });
+            caps.insert(name.clone(), WorkflowCaps { levels, tools });
         }
         caps
     }
 }
 
-impl Caps {
+impl WorkflowCaps {
     /// The caps of a tool, where it has any.
     pub(in crate::ledger) fn tool(&self, tool: &ToolName) -> Option<&Arc<ToolCaps>> {
         self.tools.get(tool)
     }
 
-    pub(in crate::ledger) fn level(&self, ladder: &Ladder, name: &str) -> Option<&Level> {
+    pub(in crate::ledger) fn level(&self, ladder: &Ladder, name: &str) -> Option<&LevelCaps> {
         if self.levels.is_empty() {
             return None;
         }
@@ -391,7 +395,7 @@ impl Caps {
     }
 }
 
-impl Level {
+impl LevelCaps {
     /// How many calls the level lets be in flight at once.
     pub(in crate::ledger) const fn concurrency(&self) -> Option<u32> {
         self.concurrency

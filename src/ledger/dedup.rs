@@ -9,7 +9,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use self::answers::{Answer, Answers};
+use self::answers::{Answers, StoredAnswer};
 use self::plan::PlannedOperation;
 use crate::api::Moment;
 use crate::gate::dedup::{Amount, CallStage, DedupIndex, Doer, EarlierCall};
@@ -62,7 +62,7 @@ pub struct ReachedLimit {
 /// What looking a call up finds.
 #[derive(Default)]
 pub(in crate::ledger) struct Checked {
-    pub(in crate::ledger) answer: Option<Answer>,
+    pub(in crate::ledger) answer: Option<StoredAnswer>,
     /// What stands against it.
     pub(in crate::ledger) found: Option<DedupFinding>,
     /// The same by what is in shadow.
@@ -90,7 +90,7 @@ pub(in crate::ledger) struct DedupEntry {
     dedup: Arc<Dedup>,
     call: CallId,
     is_keyed: bool,
-    answer: Option<Answer>,
+    answer: Option<StoredAnswer>,
     is_settled: bool,
 }
 
@@ -118,7 +118,7 @@ impl DedupEntry {
     }
 
     /// This is the call's answer.
-    pub(in crate::ledger) fn keep_answer(&mut self, answer: Answer) {
+    pub(in crate::ledger) fn keep_answer(&mut self, answer: StoredAnswer) {
         if self.is_keyed {
             self.answer = Some(answer);
         }

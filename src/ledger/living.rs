@@ -33,7 +33,7 @@ use crate::journal::port::{Durable, Journal, Ticket};
 
 /// How much the process holds at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
+pub struct Capacity {
     /// Approvals that are pending at once.
     pub holds: usize,
 }
@@ -42,7 +42,7 @@ pub struct Bounds {
 pub struct Ledger {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) journal: Arc<dyn Journal>,
-    pub(super) bounds: Bounds,
+    pub(super) capacity: Capacity,
     pub(super) table: ArcSwap<Table>,
     pub(super) shards: DashMap<WorkflowName, Arc<Shard>>,
     pub(super) runs: Runs,
@@ -83,13 +83,13 @@ impl Ledger {
         policies: Arc<PolicySet>,
         journal: Arc<dyn Journal>,
         clock: Arc<dyn Clock>,
-        bounds: Bounds,
+        capacity: Capacity,
     ) -> Self {
         let now = clock.now();
         let ledger = Ledger {
             clock,
             journal,
-            bounds,
+            capacity,
             table: ArcSwap::from_pointee(Table {
                 policies,
                 entries: BTreeMap::new(),

@@ -7,7 +7,7 @@
 //! like. [`living`] holds it together, and above it lies what is done with it: for calls in
 //! [`call`], by people in [`people`], and as time passes in [`upkeep`].
 
-pub use self::living::{Bounds, Ledger};
+pub use self::living::{Capacity, Ledger};
 pub use self::workflow::{Table, VerdictCounts, WorkflowHandle};
 
 mod approvers;

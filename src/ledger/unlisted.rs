@@ -88,20 +88,20 @@ pub struct UnlistedKind {
     /// The query parameters: how often each was given.
     pub query: BTreeMap<String, u64>,
     /// What their JSON bodies had in common; absent where none had one that was looked at.
-    pub body: Option<Shape>,
+    pub body: Option<JsonShape>,
 }
 
 /// What the values at one position had in common.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shape {
+pub struct JsonShape {
     /// How many there were.
     pub count: u64,
     /// Their types, as JSON Schema names them.
     pub types: BTreeSet<String>,
     /// The members of objects.
-    pub members: BTreeMap<String, Shape>,
+    pub members: BTreeMap<String, JsonShape>,
     /// The elements of lists.
-    pub elements: Option<Box<Shape>>,
+    pub elements: Option<Box<JsonShape>>,
     /// There were members or levels that are left out.
     pub more: bool,
 }
@@ -225,7 +225,7 @@ impl UnlistedSamples {
     }
 }
 
-impl Shape {
+impl JsonShape {
     fn take(&mut self, value: &Json<'_>, depth: usize, room: &mut usize) {
         self.count = self.count.saturating_add(1);
         self.types.insert(type_of(value).to_owned());
@@ -307,7 +307,7 @@ impl Shape {
     }
 
     fn nodes(&self) -> usize {
-        let members: usize = self.members.values().map(Shape::nodes).sum();
+        let members: usize = self.members.values().map(JsonShape::nodes).sum();
         1 + members
             + self
                 .elements
@@ -544,7 +544,7 @@ mod tests {
             let nested = (0..depth).fold(Json::Null, |inner, _| {
                 Json::Object(vec![("a".into(), inner)])
             });
-            let mut shape = Shape::default();
+            let mut shape = JsonShape::default();
             shape.take(&nested, MAX_DEPTH, &mut { MAX_NODES });
             let (mut levels, mut deepest) = (0, &shape);
             while let Some(inner) = deepest.members.get("a") {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::caps::Caps;
+use super::caps::WorkflowCaps;
 use super::shard::Shard;
 use crate::gate::name::{ToolName, WorkflowName};
 use crate::gate::policy::{PolicySet, Workflow};
@@ -24,7 +24,7 @@ pub struct WorkflowHandle {
     pub policy: Arc<Workflow>,
     /// The living state.
     pub shard: Arc<Shard>,
-    pub(super) caps: Caps,
+    pub(super) caps: WorkflowCaps,
     pub(super) counts: HashMap<ToolName, Arc<VerdictCounts>>,
     pub(super) unlisted: Arc<VerdictCounts>,
 }

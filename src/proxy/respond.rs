@@ -23,7 +23,7 @@ use crate::gate::policy::finding::Finding;
 use crate::gate::run::Executed;
 use crate::gate::verdict::Verdict;
 use crate::ledger::dedup::ReachedLimit;
-use crate::ledger::dedup::answers::{Answer as StoredAnswer, MAX_ANSWER};
+use crate::ledger::dedup::answers::{MAX_ANSWER, StoredAnswer};
 use crate::telemetry::log;
 
 /// Any answer of the data plane.

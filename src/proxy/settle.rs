@@ -9,7 +9,7 @@ use super::failure_rule::FailureRule;
 use super::observe::{AnswerEnding, Copied, OnEnd};
 use crate::gate::outcome::FailureMode;
 use crate::ledger::call::in_flight::{InFlightCall, Settlement};
-use crate::ledger::dedup::answers::Answer;
+use crate::ledger::dedup::answers::StoredAnswer;
 
 /// Settles one call by how its answer ended.
 pub struct Settle {
@@ -99,7 +99,7 @@ impl OnEnd for Settle {
         if let (AnswerEnding::Complete, Some(headers), Some(body)) =
             (ending, self.kept.take(), body)
         {
-            call.keep_answer(Answer {
+            call.keep_answer(StoredAnswer {
                 status: self.status,
                 headers,
                 body: body.into(),

@@ -31,7 +31,7 @@ use burngate::journal::unavailable::Unavailable;
 use burngate::ledger::call::in_flight::Settlement;
 use burngate::ledger::call::input::{DecisionInput, ReviewView};
 use burngate::ledger::call::outcome::Admit;
-use burngate::ledger::{Bounds, Ledger};
+use burngate::ledger::{Capacity, Ledger};
 use burngate::{ids, wire};
 use criterion::{Criterion, criterion_group, criterion_main};
 
@@ -168,7 +168,7 @@ fn world(workflows: usize) -> World {
         Arc::clone(&policies),
         Arc::new(Discarding::default()),
         clock,
-        Bounds { holds: 100 },
+        Capacity { holds: 100 },
     ));
     ledger.install(Arc::clone(&policies)).unwrap();
     let api = Arc::clone(&policies.apis[&ApiName::from("payments")]);

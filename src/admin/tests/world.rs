@@ -38,7 +38,7 @@ use crate::gate::verdict::Verdict;
 use crate::journal::memory::MemoryJournal;
 use crate::journal::port::{Journal, Projection};
 use crate::journal::record::{CallRecord, RunRecord};
-use crate::ledger::{Bounds, Ledger};
+use crate::ledger::{Capacity, Ledger};
 use crate::telemetry::Metrics;
 
 /// 2026-11-23T09:00:00Z.
@@ -175,7 +175,7 @@ impl World {
             Arc::clone(&policies),
             Arc::clone(&journal) as _,
             clock,
-            Bounds { holds: 100 },
+            Capacity { holds: 100 },
         ));
         ledger.install(policies).unwrap();
         let projection: Arc<dyn Projection> = Arc::clone(&ledger) as _;

@@ -12,7 +12,7 @@ use super::exposure::NoSlot;
 use super::hold::Release;
 use super::in_flight::InFlightCall;
 use super::input::{DecisionInput, facts, subject};
-use super::outcome::{Admit, Goes, Stop, capped_by};
+use super::outcome::{Admit, Goes, NotAdmitted, capped_by};
 use super::permit::Judgement;
 use super::recall::{Planned, Recall};
 use super::refusal::Refusal;
@@ -47,8 +47,8 @@ impl Ledger {
                     let permit = judgement.allow(call);
                     break Admit::Pass { permit, durable };
                 }
-                Err(Stop::Final(admit)) => break *admit,
-                Err(Stop::Outdated(again)) => call = *again,
+                Err(NotAdmitted::Final(admit)) => break *admit,
+                Err(NotAdmitted::Outdated(again)) => call = *again,
             }
         };
         admit.catch_escalation()
@@ -60,7 +60,7 @@ impl Ledger {
         mut call: InFlightCall,
         input: &DecisionInput<'_>,
         now: Time,
-    ) -> Result<Goes, Stop> {
+    ) -> Result<Goes, NotAdmitted> {
         let handle = Arc::clone(&call.handle);
         // Costs an atomic where nothing is due: what ends by itself ends for the very next call.
         handle.shard.advance(now);
@@ -76,7 +76,7 @@ impl Ledger {
         if call.decision.edited.is_none() && handle.shard.has_edits() {
             call = match Self::find_edit(call, input, now) {
                 Ok(call) => call,
-                Err(admit) => return Err(Stop::Final(admit)),
+                Err(admit) => return Err(NotAdmitted::Final(admit)),
             };
         }
         // Judged again after a wait: it is not in flight until it may go.
@@ -119,7 +119,7 @@ impl Ledger {
         tool: Option<&Arc<Tool>>,
         status: &Status,
         now: Time,
-    ) -> Result<Weighed, Stop> {
+    ) -> Result<Weighed, NotAdmitted> {
         let handle = Arc::clone(&call.handle);
         let facts = facts(input, &call, status);
         let case = Case {
@@ -203,7 +203,7 @@ impl Ledger {
         input: &DecisionInput<'_>,
         judged: &Status,
         now: Time,
-    ) -> Result<Goes, Stop> {
+    ) -> Result<Goes, NotAdmitted> {
         call.allow();
         if let Some(finding) = self.count_repeat(&mut call, input, now) {
             if !is_shadowed(&call, input.tool, &finding, now) {
@@ -216,7 +216,7 @@ impl Ledger {
             Ok(()) => {}
             // A failure changed the level while this was judged. It changes again only with the
             // next failure or a person's hand.
-            Err(NoSlot::Outdated) => return Err(Stop::Outdated(Box::new(call))),
+            Err(NoSlot::Outdated) => return Err(NotAdmitted::Outdated(Box::new(call))),
             Err(NoSlot::Full(finding)) if is_shadowed(&call, input.tool, &finding, now) => {
                 call.decision.note(&finding);
             }
@@ -249,7 +249,7 @@ impl Ledger {
         {
             drop(live);
             // Others used it up since it was looked up.
-            return Err(Stop::Outdated(Box::new(call)));
+            return Err(NotAdmitted::Outdated(Box::new(call)));
         }
         let durable = self.journal_admission(&mut call, &mut live, None, now);
         drop(live);

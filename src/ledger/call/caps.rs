@@ -16,7 +16,7 @@ use crate::gate::policy::finding::{Finding, RuleName};
 use crate::gate::status::Status;
 use crate::gate::time::{Hour, Time};
 use crate::gate::verdict::Verdict;
-use crate::ledger::caps::{Level, Meter, ToolCaps};
+use crate::ledger::caps::{LevelCaps, Meter, ToolCaps};
 use crate::ledger::workflow::WorkflowHandle;
 
 /// One of the calls that may be in flight at once. It comes back whatever becomes of the call.
@@ -38,7 +38,7 @@ impl ConcurrencySlot {
     /// Takes one for a call of `tool`, or none.
     pub(super) fn take(handle: &Arc<WorkflowHandle>, tool: Option<&Tool>) -> Result<Self, Refusal> {
         let status = handle.shard.status();
-        let level = level_of(handle, status.level().as_str()).and_then(Level::concurrency);
+        let level = level_of(handle, status.level().as_str()).and_then(LevelCaps::concurrency);
         let usual = status.pause.map(|pause| pause.at_once);
         let (most, paused) = match (level, usual) {
             (Some(level), Some(usual)) => (Some(level.min(usual)), usual < level),
@@ -148,7 +148,7 @@ impl Drop for VolumeShare {
     }
 }
 
-fn level_of<'h>(handle: &'h WorkflowHandle, level: &str) -> Option<&'h Level> {
+fn level_of<'h>(handle: &'h WorkflowHandle, level: &str) -> Option<&'h LevelCaps> {
     handle.caps.level(&handle.policy.terms.ladder, level)
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::in_flight::{Edited, InFlightCall};
 use super::input::DecisionInput;
-use super::outcome::{Admit, Goes, Stop};
+use super::outcome::{Admit, Goes, NotAdmitted};
 use super::refusal::Refusal;
 use crate::gate::approval::{Approval, Stage};
 use crate::gate::digest::Digest;
@@ -71,7 +71,7 @@ impl Ledger {
         call: InFlightCall,
         edited: Edited,
         input: &DecisionInput<'_>,
-    ) -> Result<Goes, Stop> {
+    ) -> Result<Goes, NotAdmitted> {
         if !self.journal.ready() {
             return Err(call.turned_down(Refusal::Journal).into());
         }

@@ -5,7 +5,7 @@ use std::sync::MutexGuard;
 use super::admission::Used;
 use super::in_flight::InFlightCall;
 use super::input::DecisionInput;
-use super::outcome::{Goes, Stop, capped_by};
+use super::outcome::{Goes, NotAdmitted, capped_by};
 use crate::gate::time::Time;
 use crate::ledger::living::Ledger;
 use crate::ledger::shard::Live;
@@ -19,7 +19,7 @@ impl Ledger {
         mut live: MutexGuard<'_, Live>,
         used: Used,
         now: Time,
-    ) -> Result<Goes, Stop> {
+    ) -> Result<Goes, NotAdmitted> {
         if let Some(recalled) = self.take_approved(&mut call, now) {
             drop(live);
             return Err(self.deny_recalled(call, recalled, now).into());

@@ -5,7 +5,7 @@ use std::sync::{Arc, MutexGuard};
 
 use super::in_flight::InFlightCall;
 use super::input::DecisionInput;
-use super::outcome::{Admit, Goes, Stop};
+use super::outcome::{Admit, Goes, NotAdmitted};
 use super::refusal::Refusal;
 use super::timed_grant;
 use crate::gate::approval::queue::ENOUGH_DENIALS;
@@ -50,7 +50,7 @@ impl Ledger {
         steps: Vec<StepName>,
         judged: &Status,
         now: Time,
-    ) -> Result<Release, Stop> {
+    ) -> Result<Release, NotAdmitted> {
         if call.decision.granted
             || (call.decision.under.is_some()
                 && call.decision.admitted
@@ -110,7 +110,7 @@ impl Ledger {
         mut live: MutexGuard<'_, Live>,
         judged: &Status,
         now: Time,
-    ) -> Result<Release, Stop> {
+    ) -> Result<Release, NotAdmitted> {
         let skips_review = self.skips_review(&call, &live, &question.steps, &question.digest);
         if skips_review && self.take_unreviewed(&mut call, now) {
             drop(live);
@@ -152,7 +152,7 @@ impl Ledger {
 
     /// Takes a slot among the approvals that the process holds, where there is one.
     fn has_room_to_hold(&self, live: &Live) -> bool {
-        let one_more = |pending: usize| (pending < self.bounds.holds).then_some(pending + 1);
+        let one_more = |pending: usize| (pending < self.capacity.holds).then_some(pending + 1);
         !live.state().approvals().is_full()
             && self
                 .pending

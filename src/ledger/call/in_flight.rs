@@ -33,7 +33,7 @@ pub struct InFlightCall {
     pub(in crate::ledger) handle: Arc<WorkflowHandle>,
     pub(in crate::ledger) facts: CallFacts,
     pub(in crate::ledger) run: JoinedRun,
-    pub(in crate::ledger) decision: Decision,
+    pub(in crate::ledger) decision: CallDecision,
     pub(in crate::ledger) reservations: Reservations,
     pub(in crate::ledger) progress: Progress,
     /// Its tool API failed it, even if a fallback answered.
@@ -67,7 +67,7 @@ pub(in crate::ledger) struct JoinedRun {
 }
 
 /// What was decided about a call so far.
-pub(in crate::ledger) struct Decision {
+pub(in crate::ledger) struct CallDecision {
     pub(in crate::ledger) verdict: Verdict,
     pub(in crate::ledger) rule: Option<&'static str>,
     /// What a rule in shadow said when it was judged: on record where the call goes all the same.
@@ -133,17 +133,17 @@ struct Closed {
     ends_run: bool,
 }
 
-impl Decision {
+impl CallDecision {
     /// This rule decided.
     pub(super) fn note(&mut self, finding: &Finding) {
         (self.verdict, self.rule) = (finding.verdict, Some(finding.rule.as_str()));
     }
 }
 
-impl Default for Decision {
+impl Default for CallDecision {
     /// Nothing was decided yet, and nothing lets the call go.
     fn default() -> Self {
-        Decision {
+        CallDecision {
             verdict: Verdict::Deny,
             rule: None,
             shadow: None,

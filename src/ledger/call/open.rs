@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::in_flight::{CallFacts, Decision, InFlightCall, JoinedRun, Progress};
+use super::in_flight::{CallDecision, CallFacts, InFlightCall, JoinedRun, Progress};
 use super::reservations::Reservations;
 use crate::gate::name::{AgentName, CallId, RunId, ToolName};
 use crate::gate::risk::Risk;
@@ -64,7 +64,7 @@ impl Ledger {
                 key,
                 id: run_id,
             },
-            decision: Decision::default(),
+            decision: CallDecision::default(),
             reservations: Reservations::default(),
             progress: Progress::Waiting,
             failed: false,

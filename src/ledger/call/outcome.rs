@@ -9,7 +9,7 @@ use crate::gate::approval::Approval;
 use crate::gate::policy::finding::Finding;
 use crate::gate::verdict::Verdict;
 use crate::journal::port::Durable;
-use crate::ledger::dedup::answers::Answer;
+use crate::ledger::dedup::answers::StoredAnswer;
 
 /// The answer.
 pub enum Admit {
@@ -48,7 +48,7 @@ pub enum Admit {
         /// The call: settles as not executed.
         call: InFlightCall,
         /// The answer.
-        answer: Answer,
+        answer: StoredAnswer,
     },
     /// It may not go.
     Refused {
@@ -66,16 +66,16 @@ pub(in crate::ledger) struct Goes {
 }
 
 /// Why a judgement ends before the call goes.
-pub(in crate::ledger) enum Stop {
+pub(in crate::ledger) enum NotAdmitted {
     /// What the call was judged by has changed: it is to be judged again.
     Outdated(Box<InFlightCall>),
     /// It does not go, or not yet.
     Final(Box<Admit>),
 }
 
-impl From<Admit> for Stop {
+impl From<Admit> for NotAdmitted {
     fn from(admit: Admit) -> Self {
-        Stop::Final(Box::new(admit))
+        NotAdmitted::Final(Box::new(admit))
     }
 }
 

@@ -24,7 +24,7 @@ use crate::gate::run::{Charge, Executed, RunRef};
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::journal::revise::{Revise, RunTarget};
-use crate::ledger::dedup::answers::Answer;
+use crate::ledger::dedup::answers::StoredAnswer;
 use crate::ledger::dedup::plan::{PlannedOperation, Undoing, digest, key_of};
 use crate::ledger::dedup::{DedupEntry, DedupFinding};
 use crate::ledger::living::Ledger;
@@ -318,7 +318,7 @@ impl InFlightCall {
     }
 
     /// This is its answer.
-    pub fn keep_answer(&mut self, answer: Answer) {
+    pub fn keep_answer(&mut self, answer: StoredAnswer) {
         if let Some(entry) = &mut self.reservations.dedup {
             entry.keep_answer(answer);
         }

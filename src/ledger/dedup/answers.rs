@@ -17,7 +17,7 @@ pub const MAX_BYTES: usize = 32 << 20;
 
 /// An upstream's answer, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct StoredAnswer {
     /// Its status.
     pub status: u16,
     /// Those of its headers that a client cannot do without.
@@ -26,7 +26,7 @@ pub struct Answer {
     pub body: Arc<[u8]>,
 }
 
-impl Answer {
+impl StoredAnswer {
     fn size(&self) -> usize {
         self.body.len()
             + self
@@ -40,14 +40,14 @@ impl Answer {
 /// Answers by call.
 #[derive(Default)]
 pub(in crate::ledger) struct Answers {
-    kept: BTreeMap<CallId, (Answer, Time)>,
+    kept: BTreeMap<CallId, (StoredAnswer, Time)>,
     bytes: usize,
     expires_next: Time,
 }
 
 impl Answers {
     /// Keeps the answer to `call`, where there is room for it.
-    pub(in crate::ledger) fn keep(&mut self, call: CallId, answer: Answer, now: Time) {
+    pub(in crate::ledger) fn keep(&mut self, call: CallId, answer: StoredAnswer, now: Time) {
         let size = answer.size();
         if answer.body.len() > MAX_ANSWER
             || self.kept.len() >= MAX_ANSWERS
@@ -60,7 +60,7 @@ impl Answers {
     }
 
     /// The answer to `call`.
-    pub(in crate::ledger) fn of(&self, call: CallId) -> Option<Answer> {
+    pub(in crate::ledger) fn of(&self, call: CallId) -> Option<StoredAnswer> {
         self.kept.get(&call).map(|(answer, _)| answer.clone())
     }
 
@@ -79,8 +79,8 @@ impl Answers {
 mod tests {
     use super::*;
 
-    fn answer(bytes: usize) -> Answer {
-        Answer {
+    fn answer(bytes: usize) -> StoredAnswer {
+        StoredAnswer {
             status: 200,
             headers: Arc::new([]),
             body: vec![0; bytes].into(),

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::outcome::{OperateError, Scope};
+use super::outcome::{OperateError, WorkflowScope};
 use crate::gate::event::{Entry, Event};
 use crate::gate::name::{PersonName, WorkflowName};
 use crate::journal::port::Durable;
@@ -15,7 +15,7 @@ impl Ledger {
     /// Lifts the clamp of one workflow, or the one on all, and nothing else.
     pub fn release(
         &self,
-        scope: &Scope,
+        scope: &WorkflowScope,
         by: &PersonName,
         reason: &str,
     ) -> Result<Durable, OperateError> {
@@ -33,7 +33,7 @@ impl Ledger {
                 "{what} is being released by {by} at this moment"
             )))
         };
-        if let (Scope::One(name), [shard]) = (scope, &*shards) {
+        if let (WorkflowScope::One(name), [shard]) = (scope, &*shards) {
             let mut live = shard.lock();
             if live.state().clamp().is_none() {
                 drop(live);
@@ -132,9 +132,9 @@ impl ExclusiveOperation {
     }
 }
 
-fn not_clamped(scope: &Scope, shards: &[Arc<Shard>]) -> String {
+fn not_clamped(scope: &WorkflowScope, shards: &[Arc<Shard>]) -> String {
     match scope {
-        Scope::One(name)
+        WorkflowScope::One(name)
             if shards
                 .iter()
                 .any(|shard| shard.lock().state().clamp_all().is_some()) =>
@@ -143,7 +143,7 @@ fn not_clamped(scope: &Scope, shards: &[Arc<Shard>]) -> String {
                 "`{name}` has no clamp of its own; every workflow is clamped, which `release --all` lifts"
             )
         }
-        Scope::One(name) => format!("`{name}` is not clamped"),
-        Scope::All => "no clamp on every workflow is in force".to_owned(),
+        WorkflowScope::One(name) => format!("`{name}` is not clamped"),
+        WorkflowScope::All => "no clamp on every workflow is in force".to_owned(),
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::conflict::{ExclusiveOperation, refuse_while_under_way};
-use super::outcome::{OperateError, Scope, known_level};
+use super::outcome::{OperateError, WorkflowScope, known_level};
 use crate::api::Moment;
 use crate::gate::approval::Stage;
 use crate::gate::clamp::Clamp;
@@ -37,7 +37,7 @@ impl Ledger {
     /// returns and for every permit minted before.
     pub fn clamp(
         &self,
-        scope: &Scope,
+        scope: &WorkflowScope,
         to: &LevelName,
         by: &PersonName,
         reason: &str,
@@ -141,25 +141,28 @@ impl Ledger {
         self.announce(Event::ClockAccepted { by: by.clone() })
     }
 
-    pub(in crate::ledger) fn scope(&self, scope: &Scope) -> Result<Vec<Arc<Shard>>, OperateError> {
+    pub(in crate::ledger) fn scope(
+        &self,
+        scope: &WorkflowScope,
+    ) -> Result<Vec<Arc<Shard>>, OperateError> {
         match scope {
-            Scope::One(name) => self
+            WorkflowScope::One(name) => self
                 .shard(name)
                 .map(|shard| vec![shard])
                 .ok_or_else(|| OperateError::NoWorkflow(name.clone())),
-            Scope::All => Ok(self.shards.iter().map(|shard| Arc::clone(&shard)).collect()),
+            WorkflowScope::All => Ok(self.shards.iter().map(|shard| Arc::clone(&shard)).collect()),
         }
     }
 
     fn append_scoped(
         &self,
-        scope: &Scope,
+        scope: &WorkflowScope,
         shards: &[Arc<Shard>],
         now: Time,
         event: Event,
     ) -> Durable {
         match (scope, shards) {
-            (Scope::One(_), [shard]) => {
+            (WorkflowScope::One(_), [shard]) => {
                 shard
                     .append(&mut shard.lock(), &*self.journal, now, event)
                     .durable

@@ -7,7 +7,7 @@ use crate::ledger::shard::Shard;
 
 /// One workflow or all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scope {
+pub enum WorkflowScope {
     /// This workflow.
     One(WorkflowName),
     /// Every workflow, those to come included.

@@ -1,6 +1,6 @@
 //! A person records that they reviewed how workflows do.
 
-use super::outcome::{OperateError, Scope};
+use super::outcome::{OperateError, WorkflowScope};
 use crate::gate::event::Event;
 use crate::gate::name::PersonName;
 use crate::journal::port::Durable;
@@ -14,7 +14,7 @@ impl Ledger {
     /// There is no such workflow.
     pub fn reviewed(
         &self,
-        scope: &Scope,
+        scope: &WorkflowScope,
         by: &PersonName,
         note: Option<&str>,
     ) -> Result<Vec<Durable>, OperateError> {

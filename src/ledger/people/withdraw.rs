@@ -1,7 +1,7 @@
 //! Withdrawing held calls and unused grants, also all of them with a clamp: so that none is used in
 //! the moment after the clamp is lifted.
 
-use super::outcome::{OperateError, Scope, decided};
+use super::outcome::{OperateError, WorkflowScope, decided};
 use crate::gate::approval::Stage;
 use crate::gate::approval::queue::Conflict;
 use crate::gate::event::Event;
@@ -44,7 +44,7 @@ impl Ledger {
     /// comes first in the journal, and is void then.
     pub fn withdraw_all(
         &self,
-        scope: &Scope,
+        scope: &WorkflowScope,
         by: &PersonName,
         reason: &str,
     ) -> Result<Vec<Durable>, OperateError> {

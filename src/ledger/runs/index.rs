@@ -294,7 +294,7 @@ mod tests {
     use crate::gate::state::State;
     use crate::gate::time::{days, minutes};
     use crate::journal::memory::MemoryJournal;
-    use crate::ledger::living::{Bounds, Ledger};
+    use crate::ledger::living::{Capacity, Ledger};
 
     struct Moved(AtomicI64);
 
@@ -318,7 +318,7 @@ mod tests {
             Arc::new(policies),
             MemoryJournal::new(),
             Arc::<Moved>::clone(&clock),
-            Bounds { holds: 1 },
+            Capacity { holds: 1 },
         );
         let key = |run: &str| Key {
             workflow: "refunds".into(),

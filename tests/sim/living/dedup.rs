@@ -15,7 +15,7 @@ use burngate::ledger::call::outcome::Admit;
 use burngate::ledger::call::permit::Permit;
 use burngate::ledger::call::refusal::Refusal;
 use burngate::ledger::dedup::DedupFinding;
-use burngate::ledger::people::outcome::Scope;
+use burngate::ledger::people::outcome::WorkflowScope;
 
 use super::checks;
 use super::desk::{Desk, FEW, Rules, decision, passed, refused};
@@ -319,7 +319,7 @@ fn what_a_clamp_held_and_a_person_approved_is_remembered_as_well() {
     drop(
         desk.ledger
             .clamp(
-                &Scope::All,
+                &WorkflowScope::All,
                 &"supervised".into(),
                 &"ada".into(),
                 "careful",

@@ -40,7 +40,7 @@ use burngate::ledger::call::in_flight::InFlightCall;
 use burngate::ledger::call::input::{DecisionInput, ReviewView};
 use burngate::ledger::call::outcome::Admit;
 use burngate::ledger::call::permit::Permit;
-use burngate::ledger::{Bounds, Ledger, WorkflowHandle};
+use burngate::ledger::{Capacity, Ledger, WorkflowHandle};
 
 use super::handover::Handover;
 use crate::world::{START, terms};
@@ -417,7 +417,7 @@ impl Desk {
             Arc::clone(&policies),
             handover.clone(),
             clock.clone(),
-            Bounds { holds },
+            Capacity { holds },
         )
         .with_open_runs(open);
         let ledger = Arc::new(ledger);

@@ -114,7 +114,7 @@ fn a_skipped_review_lets_the_call_go_and_a_clamp_holds_it_all_the_same() {
     }
     desk.journal.write();
     checks::journal(&desk.entries(), true);
-    let scope = burngate::ledger::people::outcome::Scope::All;
+    let scope = burngate::ledger::people::outcome::WorkflowScope::All;
     drop(
         desk.ledger
             .clamp(&scope, &"supervised".into(), &"ada".into(), "a drill", None)

@@ -9,7 +9,7 @@ use burngate::gate::name::ApprovalId;
 use burngate::gate::time::{hours, minutes};
 use burngate::ledger::call::outcome::Admit;
 use burngate::ledger::call::refusal::Refusal;
-use burngate::ledger::people::outcome::{OperateError, Scope};
+use burngate::ledger::people::outcome::{OperateError, WorkflowScope};
 
 use super::checks;
 use super::desk::{Answer, Desk, Rules, decision, passed, refused};
@@ -70,7 +70,7 @@ fn a_policy_tightened_after_the_approval_refuses_its_use() {
     drop(
         desk.ledger
             .clamp(
-                &Scope::All,
+                &WorkflowScope::All,
                 &"read_only".into(),
                 &"ada".into(),
                 "stop",
@@ -161,7 +161,7 @@ fn what_an_outage_refused_leaves_the_living_state_and_facts_come_through() {
     drop(
         desk.ledger
             .clamp(
-                &Scope::All,
+                &WorkflowScope::All,
                 &"standard".into(),
                 &"ada".into(),
                 "careful",
@@ -275,7 +275,7 @@ fn a_crash_between_any_two_writes_gives_no_grant_twice_and_no_budget_back() {
     let clamped = desk
         .ledger
         .clamp(
-            &Scope::All,
+            &WorkflowScope::All,
             &"supervised".into(),
             &"ada".into(),
             "stop",

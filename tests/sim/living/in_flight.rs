@@ -10,7 +10,7 @@ use burngate::gate::time::{Time, days};
 use burngate::ledger::call::in_flight::Settlement;
 use burngate::ledger::call::outcome::Admit;
 use burngate::ledger::call::refusal::Refusal;
-use burngate::ledger::people::outcome::Scope;
+use burngate::ledger::people::outcome::WorkflowScope;
 
 use super::checks;
 use super::desk::{Desk, Rules, passed, refused};
@@ -126,7 +126,7 @@ fn a_call_is_settled_once_wherever_it_is_dropped() {
 
 #[test]
 fn a_permit_that_is_older_than_a_clamp_is_worthless_and_halted_passes_nothing() {
-    for scope in [Scope::One("refunds".into()), Scope::All] {
+    for scope in [WorkflowScope::One("refunds".into()), WorkflowScope::All] {
         let desk = Desk::new(Rules::default());
         let permits: Vec<_> = ["api/look", "api/note", "api/mail"]
             .map(|tool| (tool, passed(desk.call(None, tool, 1)).0))
@@ -189,7 +189,13 @@ fn a_clamp_acts_in_shadow_also_where_the_level_is_as_low_by_itself() {
         drop(passed(desk.call(None, "api/mail", 1)));
         drop(
             desk.ledger
-                .clamp(&Scope::All, &level.into(), &"ada".into(), "stop", None)
+                .clamp(
+                    &WorkflowScope::All,
+                    &level.into(),
+                    &"ada".into(),
+                    "stop",
+                    None,
+                )
                 .unwrap(),
         );
         assert!(
@@ -207,7 +213,13 @@ fn a_clamp_on_all_reaches_a_workflow_that_joins_meanwhile() {
     drop(desk.ledger.announce(super::desk::accepted(&more)));
     drop(
         desk.ledger
-            .clamp(&Scope::All, &"halted".into(), &"ada".into(), "stop", None)
+            .clamp(
+                &WorkflowScope::All,
+                &"halted".into(),
+                &"ada".into(),
+                "stop",
+                None,
+            )
             .unwrap(),
     );
     // The policies are durable, the clamp is not.

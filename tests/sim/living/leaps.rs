@@ -8,7 +8,7 @@ use burngate::gate::outcome::FailureMode;
 use burngate::gate::time::{days, hours};
 use burngate::ledger::call::in_flight::Settlement;
 use burngate::ledger::call::outcome::Admit;
-use burngate::ledger::people::outcome::Scope;
+use burngate::ledger::people::outcome::WorkflowScope;
 
 use super::checks;
 use super::desk::{Desk, Rules, passed};
@@ -42,7 +42,7 @@ fn a_leap_expires_holds_and_grants_and_ages_no_budget() {
     drop(
         desk.ledger
             .clamp(
-                &Scope::All,
+                &WorkflowScope::All,
                 &"supervised".into(),
                 &"ada".into(),
                 "a day",
@@ -148,7 +148,7 @@ fn a_day_back_moves_no_end_and_a_month_ahead_waits_for_somebody_to_take_it_for_t
     drop(
         desk.ledger
             .clamp(
-                &Scope::One(refunds.clone()),
+                &WorkflowScope::One(refunds.clone()),
                 &"standard".into(),
                 &"ada".into(),
                 "a day",

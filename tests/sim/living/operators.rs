@@ -6,7 +6,7 @@ use burngate::gate::event::Event;
 use burngate::gate::outcome::FailureMode;
 use burngate::gate::time::{days, hours};
 use burngate::ledger::call::in_flight::Settlement;
-use burngate::ledger::people::outcome::{OperateError, Scope};
+use burngate::ledger::people::outcome::{OperateError, WorkflowScope};
 use burngate::ledger::people::promote::Promotion;
 
 use super::checks;
@@ -49,7 +49,7 @@ fn count(desk: &Desk, of: fn(&Event) -> bool) -> usize {
 
 #[test]
 fn of_two_releases_one_is_told_that_the_other_did() {
-    for scope in [Scope::One("refunds".into()), Scope::All] {
+    for scope in [WorkflowScope::One("refunds".into()), WorkflowScope::All] {
         let desk = Desk::new(Rules::default());
         drop(
             desk.ledger
@@ -91,7 +91,7 @@ fn of_two_releases_one_is_told_that_the_other_did() {
 #[test]
 fn a_release_that_was_not_written_can_be_asked_for_again() {
     let desk = Desk::new(Rules::default());
-    let scope = Scope::One("refunds".into());
+    let scope = WorkflowScope::One("refunds".into());
     drop(
         desk.ledger
             .clamp(&scope, &"read_only".into(), &"ada".into(), "stop", None)
@@ -117,7 +117,7 @@ fn a_release_that_was_not_written_can_be_asked_for_again() {
 #[test]
 fn a_clamp_that_has_run_out_is_not_released() {
     let desk = Desk::new(Rules::default());
-    let scope = Scope::One("refunds".into());
+    let scope = WorkflowScope::One("refunds".into());
     drop(
         desk.ledger
             .clamp(

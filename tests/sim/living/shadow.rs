@@ -9,7 +9,7 @@ use burngate::gate::time::{Time, days, hours};
 use burngate::gate::verdict::Verdict;
 use burngate::ledger::call::outcome::Admit;
 use burngate::ledger::call::refusal::Refusal;
-use burngate::ledger::people::outcome::Scope;
+use burngate::ledger::people::outcome::WorkflowScope;
 
 use super::checks;
 use super::desk::{Desk, Rules, SHADOW, decision, passed, refused};
@@ -190,7 +190,13 @@ fn a_clamp_is_never_in_shadow() {
         });
         drop(
             desk.ledger
-                .clamp(&Scope::All, &"halted".into(), &"ada".into(), "stop", None)
+                .clamp(
+                    &WorkflowScope::All,
+                    &"halted".into(),
+                    &"ada".into(),
+                    "stop",
+                    None,
+                )
                 .unwrap(),
         );
         // Also where a rule that is asked before it would have denied the call, and is in shadow.
@@ -208,7 +214,7 @@ fn a_clamp_is_never_in_shadow() {
         );
         drop(
             desk.ledger
-                .release(&Scope::All, &"ada".into(), "over")
+                .release(&WorkflowScope::All, &"ada".into(), "over")
                 .unwrap(),
         );
         desk.journal.write();

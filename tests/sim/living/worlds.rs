@@ -16,7 +16,7 @@ use burngate::ledger::call::in_flight::{InFlightCall, Settlement};
 use burngate::ledger::call::outcome::Admit;
 use burngate::ledger::call::permit::Permit;
 use burngate::ledger::call::refusal::Refusal;
-use burngate::ledger::people::outcome::Scope;
+use burngate::ledger::people::outcome::WorkflowScope;
 use burngate::ledger::people::report::Reported;
 
 use super::checks;
@@ -270,9 +270,9 @@ impl World {
 
     fn operate(&mut self, rng: &mut Rng) {
         let scope = if rng.one_in(2) {
-            Scope::All
+            WorkflowScope::All
         } else {
-            Scope::One(rng.pick(&WORKFLOWS).into())
+            WorkflowScope::One(rng.pick(&WORKFLOWS).into())
         };
         let durable = match rng.below(4) {
             0 | 1 => {
