@@ -1,9 +1,15 @@
 //! The router driven in-process, over a ledger whose journal is in memory.
 
-mod changes;
-mod doors;
+mod access;
+mod batches;
+mod decisions;
+mod fields;
 mod incidents;
-mod looks;
+mod journal;
+mod levels;
 pub(super) mod many_records;
 mod pages;
+mod reads;
+mod reports;
+mod signals;
 pub(super) mod world;

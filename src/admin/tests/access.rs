@@ -10,7 +10,7 @@ use crate::admin::serve::MAX_CONNECTIONS;
 use crate::admin::{openapi, serve};
 
 /// Every endpoint with the least role it needs.
-const DOORS: &[(&str, &str, &str)] = &[
+const ENDPOINTS: &[(&str, &str, &str)] = &[
     ("GET", "/v1/workflows", "vera"),
     ("GET", "/v1/workflows/support-triage", "vera"),
     ("GET", "/v1/approvals", "vera"),
@@ -88,7 +88,7 @@ fn ask(method: &str, path: &str) -> axum::http::request::Builder {
 #[tokio::test]
 async fn a_wrong_token_is_401_a_wrong_role_403_and_the_least_role_gets_in() {
     let world = World::new(&[held(1, 1)], Vec::new());
-    for (method, path, least) in DOORS {
+    for (method, path, least) in ENDPOINTS {
         for credential in [
             None,
             Some("Bearer "),
@@ -318,8 +318,8 @@ async fn the_document_names_every_endpoint_and_nothing_else_with_a_token_in_it()
         .sum();
     assert_eq!(
         operations + 2,
-        DOORS.len(),
-        "an endpoint is missing in the table of doors"
+        ENDPOINTS.len(),
+        "an endpoint is missing in the table of endpoints"
     );
 }
 
