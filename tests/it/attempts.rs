@@ -4,30 +4,7 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::harness::{
-    Agent, Answer, Operator, Reply, ScriptedUpstream, TestGate, eventually, policies, test,
-};
-
-struct World {
-    upstream: ScriptedUpstream,
-    gate: TestGate,
-    agent: Agent,
-    operator: Operator,
-}
-
-async fn world() -> World {
-    let upstream = ScriptedUpstream::start().await;
-    let gate = TestGate::builder()
-        .policy("shop.yaml", policies::shop(&upstream.url()))
-        .policy("desk.yaml", policies::desk(""))
-        .start();
-    World {
-        agent: gate.agent(),
-        operator: gate.operator(),
-        upstream,
-        gate,
-    }
-}
+use crate::harness::{Answer, Reply, ScriptedUpstream, Shop, TestGate, eventually, policies, test};
 
 fn order() -> Value {
     json!({ "order": "1" })
@@ -50,12 +27,12 @@ fn unavailable() -> Reply {
 #[case::closed(Reply::close())]
 fn a_read_that_failed_in_passing_is_sent_again_and_its_last_answer_counts(#[case] failure: Reply) {
     test(async {
-        let World {
+        let Shop {
             upstream,
             gate: _gate,
             agent,
             operator,
-        } = world().await;
+        } = Shop::start("").await;
         upstream.next(failure);
         let answer = agent.get("/shop/look/1?x=1").await;
         assert_eq!(
@@ -82,12 +59,12 @@ fn a_read_that_failed_in_passing_is_sent_again_and_its_last_answer_counts(#[case
 #[test]
 fn a_read_is_sent_no_more_often_than_its_workflow_says() {
     test(async {
-        let World {
+        let Shop {
             upstream,
             gate: _gate,
             agent,
             operator,
-        } = world().await;
+        } = Shop::start("").await;
         upstream.always(|_| unavailable());
         let answer = agent.get("/shop/look/1").await;
         assert_eq!(
@@ -103,12 +80,12 @@ fn a_read_is_sent_no_more_often_than_its_workflow_says() {
 #[test]
 fn an_idempotent_call_is_sent_again_with_the_same_body() {
     test(async {
-        let World {
+        let Shop {
             upstream,
             gate: _gate,
             agent,
             operator: _operator,
-        } = world().await;
+        } = Shop::start("").await;
         upstream.next(Reply::reset());
         let answer = agent.call("PUT", "/shop/put/1", Some(&order())).await;
         assert_eq!(attempts(answer.passed()), Some("2"));
@@ -131,12 +108,12 @@ fn a_call_that_is_not_idempotent_is_never_sent_again(
     #[case] mode: &str,
 ) {
     test(async {
-        let World {
+        let Shop {
             upstream,
             gate: _gate,
             agent,
             operator,
-        } = world().await;
+        } = Shop::start("").await;
         upstream.next(failure);
         let answer = agent.post("/shop/change", &order()).await;
         assert_eq!(
@@ -167,12 +144,12 @@ fn a_call_that_is_not_idempotent_is_never_sent_again(
 #[test]
 fn a_call_does_not_wait_longer_for_another_attempt_than_it_may_take() {
     test(async {
-        let World {
+        let Shop {
             upstream,
             gate: _gate,
             agent,
             operator: _operator,
-        } = world().await;
+        } = Shop::start("").await;
         // The tool may take three seconds.
         for later in ["3", "Wed, 21 Oct 2026 07:28:00 GMT"] {
             upstream.next(Reply::new(503, &[("retry-after", later)], "busy"));
@@ -190,12 +167,12 @@ fn a_call_does_not_wait_longer_for_another_attempt_than_it_may_take() {
 #[test]
 fn an_api_that_fails_everything_is_not_called_twice_as_often() {
     test(async {
-        let World {
+        let Shop {
             upstream,
             gate: _gate,
             agent,
             operator: _operator,
-        } = world().await;
+        } = Shop::start("").await;
         upstream.always(|_| unavailable());
         let calls = (0..200).map(|n| {
             let agent = agent.clone();
@@ -216,12 +193,12 @@ fn an_api_that_fails_everything_is_not_called_twice_as_often() {
 #[test]
 fn a_clamp_between_two_attempts_is_the_end_of_the_call() {
     test(async {
-        let World {
+        let Shop {
             upstream,
             gate: _gate,
             agent,
             operator,
-        } = world().await;
+        } = Shop::start("").await;
         let (release, reply) = unavailable().held();
         upstream.next(reply);
         let clamp = async {
@@ -239,7 +216,7 @@ fn a_clamp_between_two_attempts_is_the_end_of_the_call() {
     });
 }
 
-async fn with_fallback(primary: &str) -> (World, ScriptedUpstream) {
+async fn with_fallback(primary: &str) -> (Shop, ScriptedUpstream) {
     let (upstream, fallback) = (
         ScriptedUpstream::start().await,
         ScriptedUpstream::start().await,
@@ -258,7 +235,7 @@ async fn with_fallback(primary: &str) -> (World, ScriptedUpstream) {
         .policy("desk.yaml", policies::desk(""))
         .start();
     (
-        World {
+        Shop {
             agent: gate.agent(),
             operator: gate.operator(),
             upstream,
@@ -275,7 +252,7 @@ fn a_read_of_an_api_out_of_reach_goes_to_the_fallback() {
         let gone = format!("http://{}", nobody.local_addr().unwrap());
         drop(nobody);
         let (
-            World {
+            Shop {
                 upstream: _upstream,
                 gate: _gate,
                 agent,
@@ -314,7 +291,7 @@ fn a_read_of_an_api_out_of_reach_goes_to_the_fallback() {
 fn a_read_that_its_api_fails_goes_to_the_fallback(#[case] failure: Reply, #[case] why: &str) {
     test(async {
         let (
-            World {
+            Shop {
                 upstream,
                 gate: _gate,
                 agent,
@@ -335,7 +312,7 @@ fn a_read_that_its_api_fails_goes_to_the_fallback(#[case] failure: Reply, #[case
 fn a_fallback_that_does_not_help_leaves_the_failure_as_it_was(#[case] answer: Reply) {
     test(async {
         let (
-            World {
+            Shop {
                 upstream,
                 gate: _gate,
                 agent,

@@ -88,7 +88,7 @@ const FOUND: &[(&str, &[&str])] = &[
 
 /// What such a day has no part of, and where it is looked for instead.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("clock_jumped", "tests/sim/living/leaps.rs"),
+    ("clock_jumped", "tests/sim/living/clock_leaps.rs"),
     ("clock_accepted", "src/store/tests/disk.rs"),
     ("booked_high", "tests/sim/budget.rs"),
     ("reconciled", "src/store/tests/late.rs"),

@@ -4,14 +4,7 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::harness::{Agent, Answer, Operator, Person, ScriptedUpstream, TestGate, policies, test};
-
-struct World {
-    upstream: ScriptedUpstream,
-    gate: TestGate,
-    agent: Agent,
-    operator: Operator,
-}
+use crate::harness::{Agent, Answer, Person, Shop, policies, test, text};
 
 /// A shop whose `pay` takes an order and an amount, and never more than 100.
 fn shop(upstream: &str) -> String {
@@ -22,28 +15,12 @@ fn shop(upstream: &str) -> String {
     )
 }
 
-async fn world(desk: &str, config: &str) -> World {
-    let upstream = ScriptedUpstream::start().await;
-    let builder = TestGate::builder()
-        .policy("shop.yaml", shop(&upstream.url()))
-        .policy("desk.yaml", policies::desk(desk));
-    let gate = builder.config(config).start();
-    World {
-        agent: gate.agent(),
-        operator: gate.operator(),
-        upstream,
-        gate,
-    }
+async fn world(desk: &str, config: &str) -> Shop {
+    Shop::of(shop, desk, config).await
 }
 
 fn order(order: &str, amount: f64) -> Value {
     json!({ "order": order, "amount": amount })
-}
-
-fn text<'v>(value: &'v Value, key: &str) -> &'v str {
-    value[key]
-        .as_str()
-        .unwrap_or_else(|| panic!("no {key} in {value}"))
 }
 
 async fn held(agent: &Agent, asked: &Value) -> Value {
@@ -59,7 +36,7 @@ async fn approve(person: &Person, id: &str, with: &Value) -> Answer {
 #[test]
 fn what_a_reviewer_wrote_is_what_is_forwarded() {
     test(async {
-        let World {
+        let Shop {
             agent,
             operator,
             upstream,
@@ -147,7 +124,7 @@ fn what_a_reviewer_wrote_is_what_is_forwarded() {
 #[case::is_nothing(json!(null), "/edit")]
 fn an_edit_is_judged_as_the_call_would_be(#[case] edit: Value, #[case] pointer: &str) {
     test(async {
-        let World {
+        let Shop {
             agent,
             operator,
             upstream,
@@ -182,7 +159,7 @@ fn an_edit_is_judged_as_the_call_would_be(#[case] edit: Value, #[case] pointer: 
 #[test]
 fn an_edit_of_another_tool_or_path_is_no_edit() {
     test(async {
-        let World {
+        let Shop {
             agent,
             operator,
             upstream,
@@ -210,7 +187,7 @@ fn an_edit_voids_what_was_approved_before_it() {
                 ("noor", "reviewer"),
             ],
         );
-        let World {
+        let Shop {
             agent,
             operator,
             upstream,
@@ -266,7 +243,7 @@ fn an_edit_voids_what_was_approved_before_it() {
 #[test]
 fn of_many_repeats_of_an_edited_call_one_is_sent() {
     test(async {
-        let World {
+        let Shop {
             agent,
             operator,
             upstream,
@@ -308,7 +285,7 @@ fn of_many_repeats_of_an_edited_call_one_is_sent() {
 #[test]
 fn an_edited_call_is_judged_again_when_it_is_sent() {
     test(async {
-        let World {
+        let Shop {
             agent,
             operator,
             upstream,
@@ -341,7 +318,7 @@ fn an_edited_call_is_judged_again_when_it_is_sent() {
 #[test]
 fn a_call_whose_tool_changed_can_neither_be_approved_nor_edited() {
     test(async {
-        let World {
+        let Shop {
             agent,
             operator,
             upstream,
@@ -367,7 +344,7 @@ fn a_call_whose_tool_changed_can_neither_be_approved_nor_edited() {
 #[test]
 fn denying_as_wrong_costs_and_not_now_does_not() {
     test(async {
-        let World {
+        let Shop {
             agent,
             operator,
             upstream,
@@ -396,7 +373,7 @@ fn denying_as_wrong_costs_and_not_now_does_not() {
 #[test]
 fn after_two_denials_as_wrong_nobody_is_asked_about_the_same_thing() {
     test(async {
-        let World {
+        let Shop {
             agent,
             operator,
             upstream,

@@ -2,30 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Agent, Answer, Operator, ScriptedUpstream, TestGate, policies, test};
-
-struct World {
-    upstream: ScriptedUpstream,
-    gate: TestGate,
-    agent: Agent,
-    operator: Operator,
-}
+use crate::harness::{Answer, Operator, Shop, policies, test};
 
 const HOLDS: &str = "levels: [{ level: standard, medium: hold }]\n";
-
-async fn world(desk: &str, config: &str) -> World {
-    let upstream = ScriptedUpstream::start().await;
-    let builder = TestGate::builder()
-        .policy("shop.yaml", policies::shop(&upstream.url()))
-        .policy("desk.yaml", policies::desk(desk));
-    let gate = builder.config(config).start();
-    World {
-        agent: gate.agent(),
-        operator: gate.operator(),
-        upstream,
-        gate,
-    }
-}
 
 fn order(order: usize) -> Value {
     json!({ "order": order.to_string() })
@@ -43,12 +22,12 @@ async fn give(operator: &Operator, tool: &str, lasts: &str, max: u32) -> Answer 
 #[test]
 fn so_many_calls_go_without_asking_and_are_counted() {
     test(async {
-        let World {
+        let Shop {
             agent,
             operator,
             upstream,
             mut gate,
-        } = world(HOLDS, "").await;
+        } = Shop::configured(HOLDS, "").await;
         let given = give(&operator, "shop/change", "30m", 3)
             .await
             .passed()
@@ -104,12 +83,12 @@ fn so_many_calls_go_without_asking_and_are_counted() {
 #[test]
 fn of_many_at_once_no_more_go_than_were_granted() {
     test(async {
-        let World {
+        let Shop {
             agent,
             operator,
             upstream,
             gate: _gate,
-        } = world(HOLDS, "").await;
+        } = Shop::configured(HOLDS, "").await;
         give(&operator, "shop/change", "30m", 5).await.passed();
         let mut calls = tokio::task::JoinSet::new();
         for of in 0..24 {
@@ -137,12 +116,12 @@ fn of_many_at_once_no_more_go_than_were_granted() {
 fn no_grant_lifts_a_ceiling_or_stands_for_several_people() {
     test(async {
         let config = policies::people(&[], &[("dana", "reviewer"), ("noor", "operator")]);
-        let World {
+        let Shop {
             agent,
             operator,
             upstream,
             gate,
-        } = world(
+        } = Shop::configured(
             &format!("{HOLDS}hold: {{ approvals: {{ high: 2, other: 1 }} }}\n"),
             &config,
         )
@@ -183,12 +162,12 @@ fn no_grant_lifts_a_ceiling_or_stands_for_several_people() {
 fn a_clamp_a_person_and_whoever_is_removed_end_it() {
     test(async {
         let config = policies::people(&[], &[("noor", "operator")]);
-        let World {
+        let Shop {
             agent,
             operator,
             upstream,
             mut gate,
-        } = world("", &config).await;
+        } = Shop::configured("", &config).await;
         let first = give(&gate.reviewer("noor-token"), "shop/pay", "30m", 9)
             .await
             .passed()

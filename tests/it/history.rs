@@ -262,20 +262,18 @@ fn what_is_wrong_with_a_line_is_said_with_its_number() {
             ),
             (&json!(6), &json!(3), &json!(1))
         );
-        // Nothing but broken lines is a failure; a file that is not there, too.
+    });
+}
+
+#[test]
+fn a_history_of_broken_lines_alone_or_that_is_not_there_is_a_failure() {
+    test(async {
+        let (_upstream, gate) = gate("").await;
         fs::write(gate.home().join("bad.jsonl"), "{}\n").unwrap();
-        assert_eq!(
-            gate.cli(&["import", "--history", "bad.jsonl"])
-                .status
-                .code(),
-            Some(1)
-        );
-        assert_eq!(
-            gate.cli(&["import", "--history", "none.jsonl"])
-                .status
-                .code(),
-            Some(1)
-        );
+        for file in ["bad.jsonl", "none.jsonl"] {
+            let output = gate.cli(&["import", "--history", file]);
+            assert_eq!(output.status.code(), Some(1), "{file}");
+        }
     });
 }
 

@@ -3,28 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Agent, Operator, ScriptedUpstream, TestGate, eventually, policies, test};
-
-struct World {
-    upstream: ScriptedUpstream,
-    gate: TestGate,
-    agent: Agent,
-    operator: Operator,
-}
-
-async fn world(desk: &str, config: &str) -> World {
-    let upstream = ScriptedUpstream::start().await;
-    let builder = TestGate::builder()
-        .policy("shop.yaml", policies::shop(&upstream.url()))
-        .policy("desk.yaml", policies::desk(desk));
-    let gate = builder.config(config).start();
-    World {
-        agent: gate.agent(),
-        operator: gate.operator(),
-        upstream,
-        gate,
-    }
-}
+use crate::harness::{Agent, Shop, eventually, policies, test, text};
 
 const HOLDS: &str = "levels: [{ level: standard, medium: hold }]\n";
 
@@ -32,22 +11,16 @@ fn order(order: &str) -> Value {
     json!({ "order": order })
 }
 
-fn text<'v>(value: &'v Value, key: &str) -> &'v str {
-    value[key]
-        .as_str()
-        .unwrap_or_else(|| panic!("no {key} in {value}"))
-}
-
 #[test]
 fn no_more_calls_wait_than_an_inbox_holds() {
     test(async {
         let config = policies::people(&[("one", &["desk"]), ("two", &["desk"])], &[]);
-        let World {
+        let Shop {
             gate,
             operator,
             upstream,
             agent: _agent,
-        } = world(
+        } = Shop::configured(
             "hold: { inbox: { run: 2, agent: 3, workflow: 4 } }",
             &config,
         )
@@ -120,12 +93,12 @@ fn no_more_calls_wait_than_an_inbox_holds() {
 #[test]
 fn a_call_that_the_process_has_no_room_to_hold_is_on_record_as_refused_and_says_why() {
     test(async {
-        let World {
+        let Shop {
             agent,
             operator,
             upstream,
             gate: _gate,
-        } = world("", "bounds: { holds: 1 }\n").await;
+        } = Shop::configured("", "bounds: { holds: 1 }\n").await;
         agent
             .post("/shop/pay", &order("1"))
             .await
@@ -178,12 +151,12 @@ fn a_call_that_the_process_has_no_room_to_hold_is_on_record_as_refused_and_says_
 #[test]
 fn people_see_what_can_do_most_harm_first_and_of_that_what_expires_first() {
     test(async {
-        let World {
+        let Shop {
             agent,
             operator,
             gate: _gate,
             upstream: _upstream,
-        } = world(HOLDS, "").await;
+        } = Shop::configured(HOLDS, "").await;
         for (path, of) in [
             ("/shop/change", "1"),
             ("/shop/pay", "2"),
@@ -212,12 +185,12 @@ fn people_see_what_can_do_most_harm_first_and_of_that_what_expires_first() {
 #[test]
 fn several_calls_are_decided_at_once_each_by_its_digest_and_none_of_risk_high() {
     test(async {
-        let World {
+        let Shop {
             agent,
             operator,
             upstream,
-            gate,
-        } = world(HOLDS, "").await;
+            gate: _gate,
+        } = Shop::configured(HOLDS, "").await;
         let mut looked = Vec::new();
         for of in ["1", "2", "3"] {
             let problem = agent
@@ -278,26 +251,34 @@ fn several_calls_are_decided_at_once_each_by_its_digest_and_none_of_risk_high() 
             );
         }
         assert_eq!(upstream.count(), 2);
-        // The command line: what `list --digests` prints is what `deny` takes.
-        let listed =
-            String::from_utf8(gate.cli(&["approvals", "list", "--digests"]).stdout).unwrap();
-        let named: Vec<_> = listed
-            .lines()
-            .filter(|line| line.contains(" medium "))
-            .map(|line| line.split(' ').next().unwrap())
-            .collect();
-        assert_eq!(named.len(), 1, "{listed}");
-        agent
-            .post("/shop/change", &order("4"))
-            .await
-            .refused(403, "held");
-        let both: Vec<String> =
-            String::from_utf8(gate.cli(&["approvals", "list", "--digests"]).stdout)
-                .unwrap()
-                .lines()
-                .filter(|line| line.contains(" medium "))
+    });
+}
+
+/// What `list --digests` prints is what `deny` takes.
+#[test]
+fn several_calls_are_denied_at_once_by_the_digests_that_the_command_line_lists() {
+    test(async {
+        let Shop {
+            agent,
+            operator,
+            upstream,
+            gate,
+        } = Shop::configured(HOLDS, "").await;
+        let listed = || {
+            let listed = gate.cli(&["approvals", "list", "--digests"]).stdout;
+            let lines = String::from_utf8(listed).unwrap();
+            let medium = lines.lines().filter(|line| line.contains(" medium "));
+            medium
                 .map(|line| line.split(' ').next().unwrap().to_owned())
-                .collect();
+                .collect::<Vec<_>>()
+        };
+        for (count, of) in [(1, "3"), (2, "4")] {
+            let answer = agent.post("/shop/change", &order(of)).await;
+            answer.refused(403, "held");
+            assert_eq!(listed().len(), count);
+        }
+        agent.pay("9").await.refused(403, "held");
+        let both = listed();
         let output = gate.cli(&[
             "approvals",
             "deny",
@@ -309,6 +290,7 @@ fn several_calls_are_decided_at_once_each_by_its_digest_and_none_of_risk_high() 
         ]);
         assert!(output.status.success(), "{output:?}");
         assert_eq!(operator.approvals("pending").await.len(), 1);
+        upstream.untouched();
     });
 }
 
@@ -316,12 +298,12 @@ fn several_calls_are_decided_at_once_each_by_its_digest_and_none_of_risk_high() 
 fn what_was_taken_back_cannot_be_approved_and_passes_nothing() {
     test(async {
         let config = policies::people(&[("one", &["desk"]), ("two", &["desk"])], &[]);
-        let World {
+        let Shop {
             gate,
             operator,
             upstream,
             agent: _agent,
-        } = world("", &config).await;
+        } = Shop::configured("", &config).await;
         let (one, two) = (
             gate.agent().token("one-token"),
             gate.agent().token("two-token"),
@@ -375,12 +357,12 @@ fn what_was_taken_back_cannot_be_approved_and_passes_nothing() {
 fn once_put_to_a_role_one_of_those_who_approve_has_to_hold_it() {
     test(async {
         let config = policies::people(&[], &[("dana", "reviewer")]);
-        let World {
+        let Shop {
             agent,
             operator,
             gate,
             upstream,
-        } = world("hold: { escalate_to: operator, after: 1s }", &config).await;
+        } = Shop::configured("hold: { escalate_to: operator, after: 1s }", &config).await;
         let dana = gate.reviewer("dana-token");
         let ask = async |of: &str| {
             text(
@@ -452,12 +434,12 @@ fn once_put_to_a_role_one_of_those_who_approve_has_to_hold_it() {
 #[test]
 fn a_held_call_that_nobody_saw_is_said_loudly() {
     test(async {
-        let World {
+        let Shop {
             agent,
             operator,
             gate,
             upstream,
-        } = world(
+        } = Shop::configured(
             "hold: { expires: 2s, escalate_to: operator, after: 1s }",
             "",
         )
@@ -467,7 +449,7 @@ fn a_held_call_that_nobody_saw_is_said_loudly() {
             .await
             .refused(403, "held");
         // Nobody looks, and the workflow goes on.
-        crate::harness::eventually("the error", || async {
+        eventually("the error", || async {
             agent.post("/shop/change", &order("9")).await.passed();
             gate.log()
                 .contains("nobody who could decide ever saw it")
@@ -524,22 +506,6 @@ fn a_held_call_that_nobody_saw_is_said_loudly() {
             (expired[0]["escalated_to"].as_str(), &expired[0]["seen_by"]),
             (Some("operator"), &Value::Null)
         );
-        // One that a reviewer listed was seen.
-        agent
-            .post("/shop/pay", &order("2"))
-            .await
-            .refused(403, "held");
-        operator.pending().await;
-        let listed = crate::harness::eventually("who saw it", || async {
-            let all = operator.get("/v1/approvals").await.passed().json();
-            all["approvals"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .any(|approval| approval["seen_by"] == "operator")
-                .then_some(())
-        });
-        listed.await;
         assert_eq!(
             operator.status("desk").await["budget"]["unacceptable"],
             0,
@@ -553,5 +519,28 @@ fn a_held_call_that_nobody_saw_is_said_loudly() {
             "{:?}",
             upstream.received()
         );
+    });
+}
+
+#[test]
+fn a_held_call_that_a_reviewer_listed_was_seen() {
+    test(async {
+        let Shop {
+            agent,
+            operator,
+            gate: _gate,
+            upstream,
+        } = Shop::start("").await;
+        agent.pay("2").await.refused(403, "held");
+        operator.pending().await;
+        let seen = async || {
+            let all = operator.get("/v1/approvals").await.passed().json();
+            let mut approvals = all["approvals"].as_array().unwrap().iter();
+            approvals
+                .any(|approval| approval["seen_by"] == "operator")
+                .then_some(())
+        };
+        eventually("who saw it", seen).await;
+        upstream.untouched();
     });
 }

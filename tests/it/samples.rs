@@ -129,21 +129,11 @@ fn calls_behind_a_burn_are_sampled_without_their_values_until_the_workflow_is_he
             "{audit}"
         );
 
-        operator
-            .post(
-                &format!("/v1/runs/{wrong}/exclude"),
-                &json!({ "reason": "a test" }),
-            )
-            .await
-            .passed();
-        for run in runs {
-            operator
-                .post(
-                    &format!("/v1/runs/{}/exclude", run["run"].as_str().unwrap()),
-                    &json!({ "reason": "a test" }),
-                )
-                .await
-                .passed();
+        let runs = runs.iter().map(|run| run["run"].as_str().unwrap());
+        for run in runs.chain([wrong.as_str()]) {
+            let why = json!({ "reason": "a test" });
+            let path = format!("/v1/runs/{run}/exclude");
+            operator.post(&path, &why).await.passed();
         }
         operator
             .stands("desk", "healthy without samples", |status| {

@@ -9,6 +9,7 @@ pub mod gate;
 pub mod pattern;
 pub mod person;
 pub mod policies;
+pub mod shop;
 pub mod upstream;
 
 use std::future::Future;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 pub use agent::{Agent, Answer};
 pub use gate::TestGate;
 pub use person::{Operator, Person, Reviewer};
+pub use shop::{Shop, order, text};
 pub use upstream::{Reply, ScriptedUpstream};
 
 /// No test takes longer.
