@@ -275,10 +275,8 @@ fn names(effects: &[(i64, Effect)]) -> Vec<(i64, &Effect)> {
         .collect()
 }
 
-#[test]
-fn thirty_days_earn_volume_sixty_a_skipped_review_and_two_burns_in_a_quarter_take_a_level_until_it_is_earned_or_given_back()
- {
-    let mut world = World::new(story());
+/// Thirty days earn volume, sixty a skipped review, which the operator has to agree to.
+fn earn_both_steps(world: &mut World) {
     assert_eq!(
         (level(&world.state).as_str(), world.volume()),
         ("standard", 600)
@@ -315,6 +313,12 @@ fn thirty_days_earn_volume_sixty_a_skipped_review_and_two_burns_in_a_quarter_tak
     assert_eq!(world.skipped(), 0);
     world.at(START + 61 * DAY, taken("small-refunds"));
     assert_eq!(world.skipped(), 1);
+}
+
+#[test]
+fn what_was_earned_rests_in_a_burn_and_two_burns_in_a_quarter_take_a_level() {
+    let mut world = World::new(story());
+    earn_both_steps(&mut world);
 
     // The first burn: what was earned rests and is there again afterwards.
     let effects = world.bad_hour(61, 60);

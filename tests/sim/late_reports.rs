@@ -13,7 +13,7 @@ use crate::world::{
 
 #[test]
 fn counts_do_not_depend_on_the_order_in_which_late_facts_arrive() {
-    worlds("late::", 200, |rng| {
+    worlds("late_reports::", 200, |rng| {
         let mut at = START;
         let mut first = state(terms(Tier::Medium, 970_000));
         let mut runs = Vec::new();

@@ -23,15 +23,15 @@
     clippy::duration_suboptimal_units
 )]
 
-mod again;
 mod approvals;
 mod budget;
 mod earn;
 mod evidence;
 mod fold;
-mod late;
+mod late_reports;
 mod levels;
 mod living;
+mod replay;
 mod shard;
 mod sums;
 mod window;

@@ -234,9 +234,9 @@ fn again(dir: &TempDir, policies: &Arc<PolicySet>) -> Simulated {
     simulate::journal::simulate(dir.path(), Arc::clone(policies), &mut |_| {}).unwrap()
 }
 
-#[test]
-fn g12_months_of_earning_and_losing_are_simulated_event_for_event() {
-    let mut ledger = Ledger::new();
+/// Steps, a waiver, two burns with their causes, a demotion, a clamp that runs out, and the level
+/// given back.
+fn months(ledger: &mut Ledger) {
     let by = || "olga".into();
     ledger.days(31, 0);
     ledger.days(31, 0);
@@ -285,6 +285,12 @@ fn g12_months_of_earning_and_losing_are_simulated_event_for_event() {
     });
     ledger.days(1, 0);
     ledger.run(950, false);
+}
+
+#[test]
+fn g12_months_of_earning_and_losing_are_simulated_event_for_event() {
+    let mut ledger = Ledger::new();
+    months(&mut ledger);
     let policies = Arc::clone(&ledger.policies);
     let (dir, state) = ledger.stands();
 

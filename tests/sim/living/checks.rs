@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use burngate::gate::approval::{DecisionKind, Request};
-use burngate::gate::event::{Effect, Entry, Event};
+use burngate::gate::event::{Admission, Effect, Entry, Event};
 use burngate::gate::name::{ApprovalId, CallId, PersonName};
 use burngate::gate::run::Mark;
 use burngate::gate::time::{Time, days};
@@ -16,6 +16,30 @@ struct Told {
     people: BTreeSet<PersonName>,
     until: Option<Time>,
     ended: bool,
+}
+
+/// An approval is used once, for its call and in time.
+fn uses(
+    approvals: &mut BTreeMap<ApprovalId, Told>,
+    id: ApprovalId,
+    admission: &Admission,
+    at: Time,
+) {
+    let told = approvals
+        .get_mut(&id)
+        .expect("a grant of an approval that nobody asked for");
+    let request = told.request.as_ref().unwrap();
+    assert!(!told.ended, "{id} was used after its end");
+    assert_eq!(
+        Some(request.digest),
+        admission.digest,
+        "{id} was used for another call"
+    );
+    assert!(
+        told.until.is_some_and(|until| at < until),
+        "{id} was used without a grant, or after it expired"
+    );
+    told.ended = true;
 }
 
 /// G1, G4, G5, G8, G9, G10, G11 of a journal. `settled` where nothing is under way any more.
@@ -44,21 +68,7 @@ pub(crate) fn journal(entries: &[Entry], settled: bool) {
                 );
                 open.insert(admission.call);
                 if let Some(id) = admission.approval {
-                    let told = approvals
-                        .get_mut(&id)
-                        .expect("a grant of an approval that nobody asked for");
-                    let request = told.request.as_ref().unwrap();
-                    assert!(!told.ended, "{id} was used after its end");
-                    assert_eq!(
-                        Some(request.digest),
-                        admission.digest,
-                        "{id} was used for another call"
-                    );
-                    assert!(
-                        told.until.is_some_and(|until| entry.at < until),
-                        "{id} was used without a grant, or after it expired"
-                    );
-                    told.ended = true;
+                    uses(&mut approvals, id, admission, entry.at);
                 }
             }
             Event::Settled { call, .. } => {

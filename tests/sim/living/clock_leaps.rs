@@ -9,6 +9,7 @@ use burngate::gate::time::{days, hours};
 use burngate::ledger::call::in_flight::Settlement;
 use burngate::ledger::call::outcome::Admit;
 use burngate::ledger::people::outcome::WorkflowScope;
+use burngate::ledger::people::views::View;
 
 use super::checks;
 use super::desk::{Desk, Rules, passed};
@@ -128,17 +129,26 @@ fn a_clock_that_goes_back_forgives_nothing_and_revives_nothing() {
     checks::projection(&again);
 }
 
-#[test]
-fn a_day_back_moves_no_end_and_a_month_ahead_waits_for_somebody_to_take_it_for_the_time() {
+/// A desk whose only workflow is burned by three failures.
+fn burned() -> Desk {
     let desk = Desk::new(Rules::default());
     for _ in 0..40 {
         desk.done(None, "api/note");
     }
     (0..3).for_each(|_| fail(&desk));
     desk.journal.write();
-    let refunds = "refunds".into();
-    let view = |desk: &Desk| desk.ledger.view(&"refunds".into()).unwrap();
     assert_eq!(view(&desk).status.posture, Posture::Burned);
+    desk
+}
+
+fn view(desk: &Desk) -> View {
+    desk.ledger.view(&"refunds".into()).unwrap()
+}
+
+#[test]
+fn a_clock_that_goes_back_a_day_moves_no_end() {
+    let desk = burned();
+    let refunds = "refunds".into();
     let began = desk.now();
     drop(
         desk.ledger
@@ -173,7 +183,6 @@ fn a_day_back_moves_no_end_and_a_month_ahead_waits_for_somebody_to_take_it_for_t
         (
             state.waiver().map(|waiver| waiver.until),
             state.clamp().and_then(|clamp| clamp.until),
-            state.reviews().overdue_since(),
             state.timed().iter().next().unwrap().until,
         )
     };
@@ -202,12 +211,23 @@ fn a_day_back_moves_no_end_and_a_month_ahead_waits_for_somebody_to_take_it_for_t
     desk.pass(hours(12));
     desk.ledger.sweep();
     assert!(view(&desk).state.clamp().is_none());
+}
 
-    // A month ahead: nothing is earned, ends well or is forgiven by it; what would only open
-    // something is over.
+/// Nothing is earned, ends well or is forgiven by it; what would only open something is over.
+#[test]
+fn a_clock_that_leaps_a_month_ahead_waits_for_somebody_to_take_it_for_the_time() {
+    let desk = burned();
+    let overdue = view(&desk).state.reviews().overdue_since();
     drop(
         desk.ledger
-            .recover(&refunds, &"ada".into(), "a prompt", None, None, days(7))
+            .recover(
+                &"refunds".into(),
+                &"ada".into(),
+                "a prompt",
+                None,
+                None,
+                days(7),
+            )
             .unwrap(),
     );
     desk.journal.write();
@@ -244,7 +264,7 @@ fn a_day_back_moves_no_end_and_a_month_ahead_waits_for_somebody_to_take_it_for_t
             after.state.reviews().overdue_since(),
             after.status.all.unacceptable
         ),
-        (before.2, 3)
+        (overdue, 3)
     );
     assert!(!after.state.may_waive(desk.now()) || after.state.waiver().is_none());
     // Somebody takes it for the time: then it has passed, for everything.

@@ -294,51 +294,57 @@ fn a_crash_between_any_two_writes_gives_no_grant_twice_and_no_budget_back() {
     let entries = desk.entries();
     checks::journal(&entries, true);
     for kept in 2..=entries.len() {
-        let before = burngate::journal::memory::MemoryJournal::replayed(&entries[..kept]).state();
-        let again = desk.crash(kept);
-        let after = again.journal.state();
-        let (before, after) = (
-            before.workflow(&"refunds".into()).unwrap(),
-            after.workflow(&"refunds".into()).unwrap(),
-        );
-        assert!(
-            after.status().remaining <= before.status().remaining,
-            "{kept}: a crash gave budget back"
-        );
-        let kinds: Vec<_> = again
-            .entries()
-            .iter()
-            .map(|entry| entry.event.kind().name())
-            .collect();
-        for what in acknowledged
-            .iter()
-            .filter(|(at, _)| *at <= kept)
-            .map(|(_, what)| *what)
-        {
-            let kind = match what {
-                "decided" => "decided",
-                "reported" => "booked",
-                "used" => "admitted",
-                _ => "clamped",
-            };
-            assert!(
-                kinds.contains(&kind),
-                "{kept}: {what} was acknowledged and is missing"
-            );
-        }
-        let executing = before
-            .approvals()
-            .get(id)
-            .is_some_and(|approval| matches!(approval.stage, Stage::Used { .. }));
-        let passes = matches!(again.call(None, "api/pay", 1), Admit::Pass { .. });
-        assert!(!(executing && passes), "{kept}: executed again");
-        let granted = before
-            .approvals()
-            .get(id)
-            .is_some_and(|approval| matches!(approval.stage, Stage::Approved { .. }));
-        assert_eq!(passes, granted, "{kept}: a person's decision");
-        again.journal.write();
-        checks::journal(&again.entries(), true);
-        checks::projection(&again);
+        crashed_after(&desk, kept, id, &acknowledged);
     }
+}
+
+/// What must hold of a gate that starts again on the first `kept` entries.
+fn crashed_after(desk: &Desk, kept: usize, id: ApprovalId, acknowledged: &[(usize, &str)]) {
+    let before =
+        burngate::journal::memory::MemoryJournal::replayed(&desk.entries()[..kept]).state();
+    let again = desk.crash(kept);
+    let after = again.journal.state();
+    let (before, after) = (
+        before.workflow(&"refunds".into()).unwrap(),
+        after.workflow(&"refunds".into()).unwrap(),
+    );
+    assert!(
+        after.status().remaining <= before.status().remaining,
+        "{kept}: a crash gave budget back"
+    );
+    let kinds: Vec<_> = again
+        .entries()
+        .iter()
+        .map(|entry| entry.event.kind().name())
+        .collect();
+    for what in acknowledged
+        .iter()
+        .filter(|(at, _)| *at <= kept)
+        .map(|(_, what)| *what)
+    {
+        let kind = match what {
+            "decided" => "decided",
+            "reported" => "booked",
+            "used" => "admitted",
+            _ => "clamped",
+        };
+        assert!(
+            kinds.contains(&kind),
+            "{kept}: {what} was acknowledged and is missing"
+        );
+    }
+    let executing = before
+        .approvals()
+        .get(id)
+        .is_some_and(|approval| matches!(approval.stage, Stage::Used { .. }));
+    let passes = matches!(again.call(None, "api/pay", 1), Admit::Pass { .. });
+    assert!(!(executing && passes), "{kept}: executed again");
+    let granted = before
+        .approvals()
+        .get(id)
+        .is_some_and(|approval| matches!(approval.stage, Stage::Approved { .. }));
+    assert_eq!(passes, granted, "{kept}: a person's decision");
+    again.journal.write();
+    checks::journal(&again.entries(), true);
+    checks::projection(&again);
 }

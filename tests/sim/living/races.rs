@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use burngate::gate::approval::{DecisionKind, Stage};
 use burngate::gate::event::{Effect, Event};
+use burngate::gate::name::ApprovalId;
 use burngate::gate::time::hours;
 use burngate::ledger::call::outcome::Admit;
 
@@ -13,6 +14,41 @@ use super::desk::{Desk, Rules, decision};
 
 const THREADS: usize = 1_000;
 const ROUNDS: u8 = 4;
+
+/// What one of the threads does in this round: decides, withdraws, lets time pass, or calls.
+fn act(
+    desk: &Desk,
+    id: ApprovalId,
+    (n, round): (usize, u8),
+    permits: &AtomicU32,
+    decided: &AtomicU32,
+) {
+    let decide = |kind| {
+        let decision = decision(&format!("person {n}"), kind);
+        if let Ok(deciding) = desk.ledger.decide(id, &decision, None) {
+            let is_durable = deciding.durable.wait() == Ok(Ok(()));
+            decided.fetch_add(u32::from(is_durable), Ordering::Relaxed);
+        }
+    };
+    match n % 8 {
+        0..=2 => decide(DecisionKind::Approve),
+        3 if round % 2 == 1 => decide(DecisionKind::DenyNotNow),
+        4 if round == 2 => {
+            desk.pass(hours(2));
+            desk.ledger.sweep();
+        }
+        5 if round == 3 => drop(desk.ledger.withdraw(id, "the agent cancelled")),
+        _ => {
+            if let Admit::Pass { permit, durable } = desk.call(None, "api/pay", round) {
+                permits.fetch_add(1, Ordering::Relaxed);
+                assert_eq!(durable.expect("durable first").wait(), Ok(Ok(())));
+                let mut call = permit.spend();
+                call.answered(200);
+                drop(call);
+            }
+        }
+    }
+}
 
 #[test]
 fn of_a_thousand_who_end_an_approval_one_does() {
@@ -29,58 +65,7 @@ fn of_a_thousand_who_end_an_approval_one_does() {
                     let (desk, start, permits, decided) = (&desk, &start, &permits, &decided);
                     let body = move || {
                         start.wait();
-                        match n % 8 {
-                            0..=2 => {
-                                if let Ok(durable) = desk
-                                    .ledger
-                                    .decide(
-                                        id,
-                                        &decision(&format!("person {n}"), DecisionKind::Approve),
-                                        None,
-                                    )
-                                    .map(|deciding| deciding.durable)
-                                {
-                                    decided.fetch_add(
-                                        u32::from(durable.wait() == Ok(Ok(()))),
-                                        Ordering::Relaxed,
-                                    );
-                                }
-                            }
-                            3 if round % 2 == 1 => {
-                                if let Ok(durable) = desk
-                                    .ledger
-                                    .decide(
-                                        id,
-                                        &decision(&format!("person {n}"), DecisionKind::DenyNotNow),
-                                        None,
-                                    )
-                                    .map(|deciding| deciding.durable)
-                                {
-                                    decided.fetch_add(
-                                        u32::from(durable.wait() == Ok(Ok(()))),
-                                        Ordering::Relaxed,
-                                    );
-                                }
-                            }
-                            4 if round == 2 => {
-                                desk.pass(hours(2));
-                                desk.ledger.sweep();
-                            }
-                            5 if round == 3 => {
-                                drop(desk.ledger.withdraw(id, "the agent cancelled"));
-                            }
-                            _ => {
-                                if let Admit::Pass { permit, durable } =
-                                    desk.call(None, "api/pay", round)
-                                {
-                                    permits.fetch_add(1, Ordering::Relaxed);
-                                    assert_eq!(durable.expect("durable first").wait(), Ok(Ok(())));
-                                    let mut call = permit.spend();
-                                    call.answered(200);
-                                    drop(call);
-                                }
-                            }
-                        }
+                        act(desk, id, (n, round), permits, decided);
                     };
                     std::thread::Builder::new()
                         .stack_size(256 << 10)

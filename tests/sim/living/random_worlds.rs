@@ -102,101 +102,13 @@ impl World {
                     .swap_remove(rng.below(self.waiting.len() as u64) as usize);
                 self.judge(rng, call, tool, digest);
             }
-            9..=11 if !self.permits.is_empty() => {
-                let (permit, durable, clamps) = self
-                    .permits
-                    .swap_remove(rng.below(self.permits.len() as u64) as usize);
-                let written = durable
-                    .as_ref()
-                    .is_none_or(|durable| durable.get() == Some(Ok(())));
-                let refused = durable
-                    .as_ref()
-                    .is_some_and(|durable| matches!(durable.get(), Some(Err(_))));
-                if !written && !refused {
-                    self.permits.push((permit, durable, clamps));
-                } else if refused || rng.one_in(8) {
-                    drop(permit.give_up());
-                } else {
-                    match permit.check() {
-                        Ok(permit) => {
-                            assert_eq!(clamps, self.clamps, "a permit outlived a clamp");
-                            self.sent.push(permit.spend());
-                        }
-                        Err(call) => {
-                            assert!(clamps < self.clamps);
-                            drop(call);
-                        }
-                    }
-                }
-            }
-            12..=14 if !self.sent.is_empty() => {
-                let mut call = self
-                    .sent
-                    .swap_remove(rng.below(self.sent.len() as u64) as usize);
-                if !rng.one_in(5) {
-                    call.answered(200);
-                }
-                if rng.one_in(4) {
-                    let mode = [
-                        FailureMode::Timeout,
-                        FailureMode::ToolError,
-                        FailureMode::WrongAction,
-                    ][rng.below(3) as usize]
-                        .clone();
-                    call.settle(Settlement {
-                        status: 200,
-                        modes: vec![(mode, "")],
-                    });
-                } else {
-                    drop(call);
-                }
-            }
-            15 | 16 if !self.approvals.is_empty() => {
-                let id = rng.pick(&self.approvals);
-                let kind = rng.pick(&[
-                    DecisionKind::Approve,
-                    DecisionKind::Approve,
-                    DecisionKind::DenyWrong,
-                    DecisionKind::DenyNotNow,
-                ]);
-                let durable = match rng.below(6) {
-                    0 => self.desk.ledger.withdraw(id, "cancelled"),
-                    _ => self
-                        .desk
-                        .ledger
-                        .decide(
-                            id,
-                            &decision(rng.pick(&["ada", "bob", "clerk"]), kind),
-                            None,
-                        )
-                        .map(|deciding| deciding.durable),
-                };
-                self.receipts.extend(durable.ok().map(Answer::of));
-            }
+            9..=11 if !self.permits.is_empty() => self.use_permit(rng),
+            12..=14 if !self.sent.is_empty() => self.settle_call(rng),
+            15 | 16 if !self.approvals.is_empty() => self.decide(rng),
             17 => self.operate(rng),
             18 => self.report(rng),
-            19 => {
-                let span = rng.pick(&[1, 1_000, 60_000, 600_000, 3_600_000]);
-                self.desk.pass(Duration::from_millis(rng.below(span) + 1));
-                if rng.one_in(3) {
-                    self.desk.ledger.sweep();
-                }
-                if rng.one_in(4) && self.desk.journal.ready() {
-                    self.desk.journal.advance(self.desk.now());
-                }
-            }
-            20 if rng.one_in(4) => {
-                // Back, or a leap of more than five minutes.
-                self.desk
-                    .turn(0, rng.pick(&[-3_600_000, 7_200_000, 86_400_000]));
-                if let Some(wall) = self.desk.clock.jumped() {
-                    self.receipts
-                        .push(Answer::of(self.desk.ledger.clock_jumped(wall)));
-                }
-                if rng.one_in(3) {
-                    drop(self.desk.ledger.accept_clock(&"ada".into()));
-                }
-            }
+            19 => self.pass_time(rng),
+            20 if rng.one_in(4) => self.leap(rng),
             21 if self.outages && rng.one_in(3) => {
                 self.desk.journal.refuse(self.desk.journal.ready());
             }
@@ -214,6 +126,109 @@ impl World {
             }
         }
         self.note();
+    }
+
+    /// Uses a permit, where its entry is written, or gives it up.
+    fn use_permit(&mut self, rng: &mut Rng) {
+        let (permit, durable, clamps) = self
+            .permits
+            .swap_remove(rng.below(self.permits.len() as u64) as usize);
+        let written = durable
+            .as_ref()
+            .is_none_or(|durable| durable.get() == Some(Ok(())));
+        let refused = durable
+            .as_ref()
+            .is_some_and(|durable| matches!(durable.get(), Some(Err(_))));
+        if !written && !refused {
+            self.permits.push((permit, durable, clamps));
+        } else if refused || rng.one_in(8) {
+            drop(permit.give_up());
+        } else {
+            match permit.check() {
+                Ok(permit) => {
+                    assert_eq!(clamps, self.clamps, "a permit outlived a clamp");
+                    self.sent.push(permit.spend());
+                }
+                Err(call) => {
+                    assert!(clamps < self.clamps);
+                    drop(call);
+                }
+            }
+        }
+    }
+
+    /// Settles a call that was sent, with or without an answer.
+    fn settle_call(&mut self, rng: &mut Rng) {
+        let mut call = self
+            .sent
+            .swap_remove(rng.below(self.sent.len() as u64) as usize);
+        if !rng.one_in(5) {
+            call.answered(200);
+        }
+        if rng.one_in(4) {
+            let mode = [
+                FailureMode::Timeout,
+                FailureMode::ToolError,
+                FailureMode::WrongAction,
+            ][rng.below(3) as usize]
+                .clone();
+            call.settle(Settlement {
+                status: 200,
+                modes: vec![(mode, "")],
+            });
+        } else {
+            drop(call);
+        }
+    }
+
+    /// Decides on a held call, or takes it back.
+    fn decide(&mut self, rng: &mut Rng) {
+        let id = rng.pick(&self.approvals);
+        let kind = rng.pick(&[
+            DecisionKind::Approve,
+            DecisionKind::Approve,
+            DecisionKind::DenyWrong,
+            DecisionKind::DenyNotNow,
+        ]);
+        let durable = match rng.below(6) {
+            0 => self.desk.ledger.withdraw(id, "cancelled"),
+            _ => self
+                .desk
+                .ledger
+                .decide(
+                    id,
+                    &decision(rng.pick(&["ada", "bob", "clerk"]), kind),
+                    None,
+                )
+                .map(|deciding| deciding.durable),
+        };
+        self.receipts.extend(durable.ok().map(Answer::of));
+    }
+
+    /// Lets time pass, and does what is due by it.
+    fn pass_time(&mut self, rng: &mut Rng) {
+        let span = rng.pick(&[1, 1_000, 60_000, 600_000, 3_600_000]);
+        self.desk.pass(Duration::from_millis(rng.below(span) + 1));
+        if rng.one_in(3) {
+            self.desk.ledger.sweep();
+        }
+        if rng.one_in(4) && self.desk.journal.ready() {
+            self.desk.journal.advance(self.desk.now());
+        }
+    }
+
+    /// The wall clock leaps.
+    fn leap(&mut self, rng: &mut Rng) {
+        // Back, or a leap of more than five minutes.
+        self.desk
+            .turn(0, rng.pick(&[-3_600_000, 7_200_000, 86_400_000]));
+        if let Some(wall) = self.desk.clock.jumped() {
+            self.receipts
+                .push(Answer::of(self.desk.ledger.clock_jumped(wall)));
+        }
+        if rng.one_in(3) {
+            drop(self.desk.ledger.accept_clock(&"ada".into()));
+        }
     }
 
     /// What has been answered is on disk, wherever a crash comes.
@@ -411,7 +426,7 @@ impl World {
 
 #[test]
 fn random_worlds_keep_the_guarantees() {
-    worlds("living::worlds::random", 300, |rng| {
+    worlds("living::random_worlds::random", 300, |rng| {
         let mut world = World::new(rng);
         for _ in 0..rng.within(50, 300) {
             world.step(rng);
