@@ -521,16 +521,18 @@ impl Desk {
     }
 
     pub(crate) fn entries(&self) -> Vec<Entry> {
-        self.journal
-            .entries(&EntryFilter {
+        let (mut entries, mut next) = (Vec::new(), Some(0));
+        while let Some(after) = next {
+            let filter = EntryFilter {
+                after,
                 limit: usize::MAX,
                 ..EntryFilter::default()
-            })
-            .unwrap_or_default()
-            .views
-            .into_iter()
-            .map(|view| view.entry)
-            .collect()
+            };
+            let page = self.journal.entries(&filter).unwrap_or_default();
+            entries.extend(page.views.into_iter().map(|view| view.entry));
+            next = page.next;
+        }
+        entries
     }
 
     pub(crate) fn records(&self) -> Vec<RunView> {
