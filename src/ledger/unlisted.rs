@@ -580,4 +580,11 @@ mod tests {
             format!("{whole}/{{rest...}}")
         );
     }
+
+    #[test]
+    fn g7_a_name_is_told_up_to_its_longest() {
+        let words = "a_long_name_".repeat(6);
+        assert!(is_name(&words[..MAX_NAME]));
+        assert!(!is_name(&words[..=MAX_NAME]));
+    }
 }
