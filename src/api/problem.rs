@@ -205,7 +205,7 @@ pub struct Problem {
     pub candidates: Vec<CandidateRun>,
     /// The call that did the same before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub earlier: Option<EarlierCall>,
+    pub earlier: Option<EarlierCallView>,
     /// The limit that is reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<LimitReached>,
@@ -213,7 +213,7 @@ pub struct Problem {
 
 /// A call that did the same before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct EarlierCall {
+pub struct EarlierCallView {
     /// Its id.
     pub call: String,
     /// Its run.

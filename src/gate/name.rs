@@ -147,16 +147,16 @@ impl IdText {
 }
 
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+    ($(#[$doc:meta])* $id:ident, $prefix:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(u128);
+        pub struct $id(u128);
 
-        impl $name {
+        impl $id {
             /// The id with these 128 bits.
             #[must_use]
             pub const fn from_bits(bits: u128) -> Self {
-                $name(bits)
+                $id(bits)
             }
 
             /// The id's 128 bits.
@@ -173,38 +173,38 @@ macro_rules! id {
             }
         }
 
-        impl fmt::Display for $name {
+        impl fmt::Display for $id {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(self.spell().as_str())
             }
         }
 
-        impl fmt::Debug for $name {
+        impl fmt::Debug for $id {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 fmt::Display::fmt(self, f)
             }
         }
 
-        impl FromStr for $name {
+        impl FromStr for $id {
             type Err = BadId;
 
             fn from_str(text: &str) -> Result<Self, BadId> {
                 let digits = text.strip_prefix($prefix).ok_or(BadId { prefix: $prefix })?;
                 let lower_hex = digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
                 match u128::from_str_radix(digits, 16) {
-                    Ok(bits) if digits.len() == 32 && lower_hex => Ok($name(bits)),
+                    Ok(bits) if digits.len() == 32 && lower_hex => Ok($id(bits)),
                     _ => Err(BadId { prefix: $prefix }),
                 }
             }
         }
 
-        impl Serialize for $name {
+        impl Serialize for $id {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
         }
 
-        impl<'de> Deserialize<'de> for $name {
+        impl<'de> Deserialize<'de> for $id {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
                 text.parse().map_err(serde::de::Error::custom)

@@ -274,14 +274,14 @@ pub struct ModeShift {
 
 /// How a run stands in the counts: what a revision takes from them and puts back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunCounts {
+pub struct RunContribution {
     mark: Mark,
     /// The flags that count.
     pub flags: RunFlags,
     modes: BTreeSet<(FailureMode, Option<ToolName>)>,
 }
 
-impl RunCounts {
+impl RunContribution {
     /// A run that stands as `mark`, of which `seen` was seen and which `charges` stand.
     #[must_use]
     pub fn of<'c>(
@@ -289,7 +289,7 @@ impl RunCounts {
         seen: RunFlags,
         charges: impl IntoIterator<Item = &'c Charge> + Clone,
     ) -> Self {
-        RunCounts {
+        RunContribution {
             mark,
             flags: RunFlags::of(seen, charges.clone()).counted(mark),
             modes: modes(charges),
@@ -298,7 +298,7 @@ impl RunCounts {
 
     /// What changes about the counts of failure modes when a run that stood as `was` stands so.
     #[must_use]
-    pub fn since(&self, was: &RunCounts) -> Vec<ModeShift> {
+    pub fn since(&self, was: &RunContribution) -> Vec<ModeShift> {
         let shift = |change: i64| {
             move |(mode, tool): &(FailureMode, Option<ToolName>)| ModeShift {
                 mode: mode.clone(),
@@ -486,7 +486,7 @@ mod tests {
         };
         let charges = [at("api/a"), at("api/b"), at("api/a")];
         assert_eq!(mode_shifts(&charges).len(), 3);
-        let run = |mark, charges: &[Charge]| RunCounts::of(mark, RunFlags::NONE, charges);
+        let run = |mark, charges: &[Charge]| RunContribution::of(mark, RunFlags::NONE, charges);
         let (counted, out) = (
             run(Mark::Unacceptable, &charges),
             run(Mark::Excluded, &charges),

@@ -31,7 +31,7 @@ pub struct Terms {
     /// The level it begins at.
     pub starts: LevelName,
     /// How its posture caps its level.
-    pub caps: Caps,
+    pub caps: PostureCaps,
     /// How it leaves a burn.
     pub recovery: Recovery,
     /// When burns lose a level.
@@ -66,7 +66,7 @@ impl Terms {
 
 /// The highest level that each posture leaves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Caps {
+pub struct PostureCaps {
     /// In posture `at_risk`.
     pub at_risk: LevelName,
     /// In posture `burned`.

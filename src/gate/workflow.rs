@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::approval::{Queue, TimedGrants};
+use super::approval::{ApprovalQueue, TimedGrants};
 use super::budget::account::{Account, Turn};
 use super::budget::posture::Posture;
 use super::change_log::ChangeLog;
@@ -49,7 +49,7 @@ pub struct WorkflowState {
     clamps_all: Clamps,
     waiver: Option<Waiver>,
     waivers: VecDeque<Time>,
-    approvals: Queue,
+    approvals: ApprovalQueue,
     open_calls: BTreeMap<CallId, Admission>,
     demoted_at: Option<Time>,
     #[serde(default)]
@@ -107,7 +107,7 @@ impl WorkflowState {
             clamps_all,
             waiver: None,
             waivers: VecDeque::new(),
-            approvals: Queue::default(),
+            approvals: ApprovalQueue::default(),
             open_calls: BTreeMap::new(),
             demoted_at: None,
             pace: Pace::default(),

@@ -9,7 +9,7 @@ use super::record::RunKey;
 use super::revise::{
     Batch, BatchOf, MAX_BATCH, Revise, ReviseError, Revised, RevisedAll, RunTarget,
 };
-use crate::gate::booking::ids::{Candidate, NotOne, Touching};
+use crate::gate::booking::ids::{Candidate, NotOne, TouchingRun};
 use crate::gate::booking::{BookedRun, Change, Changed, Unchangeable, ids};
 use crate::gate::name::{AgentName, CallId, PersonName, RunId, Subject, ToolName, WorkflowName};
 use crate::gate::outcome::FailureMode;
@@ -40,7 +40,7 @@ pub trait BookedRuns {
         subject: &Subject,
         tool: Option<&ToolName>,
         workflow: Option<&WorkflowName>,
-    ) -> Result<Vec<Touching<Self::Row>>, Self::Error>;
+    ) -> Result<Vec<TouchingRun<Self::Row>>, Self::Error>;
 
     /// The run that touched `subject` and has a report with this reference, and this mode where it
     /// is given: one whose report stands before any other, and of those the newest.
@@ -84,14 +84,14 @@ pub trait BookedRuns {
 }
 
 /// What came of a change, unless the rows could not be read or written.
-pub type Answer<T, B> = Result<Result<T, ReviseError>, <B as BookedRuns>::Error>;
+pub type ReviseOutcome<T, B> = Result<Result<T, ReviseError>, <B as BookedRuns>::Error>;
 
 /// Carries out one change.
 ///
 /// # Errors
 /// A row cannot be read or written.
-pub fn revise<B: BookedRuns>(booked: &mut B, revise: &Revise) -> Answer<Revised, B> {
-    match meant(booked, revise)? {
+pub fn revise<B: BookedRuns>(booked: &mut B, revise: &Revise) -> ReviseOutcome<Revised, B> {
+    match resolve(booked, revise)? {
         Ok(row) => {
             let run = booked.load(row)?;
             change(booked, row, &run, revise.at, &revise.change)
@@ -106,7 +106,7 @@ pub fn revise<B: BookedRuns>(booked: &mut B, revise: &Revise) -> Answer<Revised,
 ///
 /// # Errors
 /// A row cannot be read or written.
-pub fn revise_all<B: BookedRuns>(booked: &mut B, batch: &Batch) -> Answer<RevisedAll, B> {
+pub fn revise_all<B: BookedRuns>(booked: &mut B, batch: &Batch) -> ReviseOutcome<RevisedAll, B> {
     let rows = match &batch.of {
         BatchOf::Reference(reference) => match &batch.change {
             Change::Report(charge) => booked.reported_under(reference, Some(&charge.mode))?,
@@ -166,7 +166,7 @@ pub fn revise_all<B: BookedRuns>(booked: &mut B, batch: &Batch) -> Answer<Revise
 }
 
 /// The run that is meant. `Unknown` also says that it is the open one, where there is one.
-fn meant<B: BookedRuns>(
+fn resolve<B: BookedRuns>(
     booked: &mut B,
     revise: &Revise,
 ) -> Result<Result<B::Row, NotOne>, B::Error> {
@@ -212,7 +212,7 @@ fn change<B: BookedRuns>(
     run: &BookedRun,
     at: Time,
     change: &Change,
-) -> Answer<Revised, B> {
+) -> ReviseOutcome<Revised, B> {
     let changed = match run.change(change, |mode| booked.counts(&run.workflow, mode)) {
         Ok(changed) => changed,
         Err(Unchangeable::Open) => {

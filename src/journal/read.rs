@@ -13,7 +13,7 @@ use crate::gate::name::{CallId, PersonName, RunId, Subject, ToolName, WorkflowNa
 use crate::gate::outcome::{FailureMode, Outcome};
 use crate::gate::risk::Risk;
 use crate::gate::run::Charge;
-use crate::gate::run_flags::RunCounts;
+use crate::gate::run_flags::RunContribution;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 
@@ -159,7 +159,7 @@ impl Drawn {
 impl RunView {
     /// How it stands in the counts.
     #[must_use]
-    pub fn shown(&self) -> RunCounts {
+    pub fn shown(&self) -> RunContribution {
         self.run.shown(self.run.mark)
     }
 }

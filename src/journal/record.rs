@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::gate::name::{AgentName, CallId, RunId, Subject, ToolName, WorkflowName};
 use crate::gate::risk::Risk;
 use crate::gate::run::{Charge, Executed, Mark};
-use crate::gate::run_flags::{RunCounts, RunFlags};
+use crate::gate::run_flags::{RunContribution, RunFlags};
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 
@@ -92,7 +92,7 @@ impl RunRecord {
 
     /// How it stands in the counts, as `mark`.
     #[must_use]
-    pub fn shown(&self, mark: Mark) -> RunCounts {
-        RunCounts::of(mark, self.seen, &self.charges)
+    pub fn shown(&self, mark: Mark) -> RunContribution {
+        RunContribution::of(mark, self.seen, &self.charges)
     }
 }

@@ -289,11 +289,11 @@ fn problem_of(
     problem
 }
 
-fn earlier(done: &EarlierCall) -> problem::EarlierCall {
+fn earlier(done: &EarlierCall) -> problem::EarlierCallView {
     let EarlierCall {
         doer, at, stage, ..
     } = done;
-    problem::EarlierCall {
+    problem::EarlierCallView {
         call: doer.call.to_string(),
         run: doer.run.run.to_string(),
         at: Moment(*at),

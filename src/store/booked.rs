@@ -14,7 +14,7 @@ use super::database::StoreFault;
 use super::names::{name_of, number};
 use super::rows::{TIME_SHIFT, bytes};
 use super::{charges, codes};
-use crate::gate::booking::ids::{Candidate, MAX_NAMED, Touching, present_name};
+use crate::gate::booking::ids::{Candidate, MAX_NAMED, TouchingRun, present_name};
 use crate::gate::booking::{BookedRun, CheckState, Exclusion};
 use crate::gate::name::{AgentName, CallId, RunId, Subject, ToolName, WorkflowName};
 use crate::gate::outcome::FailureMode;
@@ -178,7 +178,7 @@ pub(super) fn by_call(connection: &Connection, call: CallId) -> Result<Vec<i64>,
 pub(super) fn by_object(
     connection: &Connection,
     sought: &Sought<'_>,
-) -> Result<Vec<Touching<i64>>, StoreFault> {
+) -> Result<Vec<TouchingRun<i64>>, StoreFault> {
     let tool = match sought.tool {
         None => None,
         Some(tool) => match number(connection, tool.as_str())? {
@@ -197,7 +197,7 @@ pub(super) fn by_object(
             tool: Some((risk, tool)),
             ..candidate(run)
         };
-        found.push(Touching {
+        found.push(TouchingRun {
             candidate,
             row: touched.run,
         });

@@ -11,7 +11,7 @@ use super::codes::{AMBIGUOUS, OPEN, notable_mark};
 use super::database::StoreFault;
 use super::rows::{bytes, seen_code};
 use super::transaction::Transaction;
-use crate::gate::booking::ids::{Touching, present_name};
+use crate::gate::booking::ids::{TouchingRun, present_name};
 use crate::gate::booking::{BookedRun, Changed, RunEnd, counts_mode};
 use crate::gate::event::{Entry, Event, Revision};
 use crate::gate::name::{AgentName, CallId, PersonName, RunId, Subject, ToolName, WorkflowName};
@@ -45,7 +45,7 @@ impl BookedRuns for Transaction<'_> {
         subject: &Subject,
         tool: Option<&ToolName>,
         workflow: Option<&WorkflowName>,
-    ) -> Result<Vec<Touching<i64>>, StoreFault> {
+    ) -> Result<Vec<TouchingRun<i64>>, StoreFault> {
         by_object(self.connection, &self.sought(subject, tool, workflow))
     }
 

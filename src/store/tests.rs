@@ -25,7 +25,7 @@ use crate::gate::risk::{Risk, Tier};
 use crate::gate::run::{Charge, Executed, Mark, RunRef};
 use crate::gate::run_flags::{RunFlag, RunFlags};
 use crate::gate::state::State;
-use crate::gate::terms::{Caps, Lose, Terms};
+use crate::gate::terms::{Lose, PostureCaps, Terms};
 use crate::gate::time;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
@@ -272,7 +272,7 @@ pub(super) fn terms() -> Terms {
         },
         ladder: Ladder::built_in(),
         starts: "standard".into(),
-        caps: Caps {
+        caps: PostureCaps {
             at_risk: "standard".into(),
             burned: "supervised".into(),
             breached: "read_only".into(),

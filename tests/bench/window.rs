@@ -13,7 +13,7 @@ use burngate::gate::budget::{Evidence, Objective};
 use burngate::gate::event::{Event, TalliedMinute};
 use burngate::gate::level::Ladder;
 use burngate::gate::risk::Tier;
-use burngate::gate::terms::{Caps, Lose, Terms};
+use burngate::gate::terms::{Lose, PostureCaps, Terms};
 use burngate::gate::time::{Time, days, minutes};
 use burngate::gate::workflow::WorkflowState;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
@@ -35,7 +35,7 @@ fn terms() -> Arc<Terms> {
         },
         ladder: Ladder::built_in(),
         starts: "standard".into(),
-        caps: Caps {
+        caps: PostureCaps {
             at_risk: "standard".into(),
             burned: "supervised".into(),
             breached: "read_only".into(),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use burngate::gate::approval::{
-    Attention, Decision, DecisionKind, Edit, Escalate, Queue, Request, Stage,
+    ApprovalQueue, Attention, Decision, DecisionKind, Edit, Escalate, Request, Stage,
 };
 use burngate::gate::digest::Digest;
 use burngate::gate::name::{ApprovalId, CallId};
@@ -87,7 +87,7 @@ struct Story {
 }
 
 fn play(acts: &[Act], needed: u32, hold_expires: i64) {
-    let (mut queue, mut now, mut story) = (Queue::default(), START, Story::default());
+    let (mut queue, mut now, mut story) = (ApprovalQueue::default(), START, Story::default());
     let id = ApprovalId::from_bits(1);
     let expires = START + hold_expires;
     queue.hold(request(1, 1, needed, expires), time(now));
@@ -223,7 +223,7 @@ fn only_approvals_of_the_last_edit_count() {
         .collect();
     for needed in [1, 2] {
         for sequence in 0..acts.len().pow(5) {
-            let (mut queue, id) = (Queue::default(), ApprovalId::from_bits(1));
+            let (mut queue, id) = (ApprovalQueue::default(), ApprovalId::from_bits(1));
             queue.hold(request(1, 1, needed, START + EXPIRES), time(START));
             let (mut approvers, mut version, mut granted, mut used) =
                 (Vec::new(), None, false, false);
@@ -285,7 +285,7 @@ fn only_approvals_of_the_last_edit_count() {
 
 #[test]
 fn people_are_told_once_before_a_held_call_expires_and_once_when_it_is_put_to_others() {
-    let (mut queue, id) = (Queue::default(), ApprovalId::from_bits(1));
+    let (mut queue, id) = (ApprovalQueue::default(), ApprovalId::from_bits(1));
     let escalate = Some(Escalate {
         to: "operator".into(),
         at: time(START + 5),
@@ -321,7 +321,7 @@ fn people_are_told_once_before_a_held_call_expires_and_once_when_it_is_put_to_ot
     );
     assert!(queue.get(id).unwrap().is_unseen(), "nobody ever saw it");
     for seen in [false, true] {
-        let (mut queue, id) = (Queue::default(), ApprovalId::from_bits(2));
+        let (mut queue, id) = (ApprovalQueue::default(), ApprovalId::from_bits(2));
         queue.hold(request(2, 1, 1, START + 8), time(START));
         if seen {
             queue.see(&[id], &"ada".into(), time(START + 1));
@@ -361,7 +361,8 @@ fn once_put_to_a_role_a_call_goes_only_with_a_yes_of_somebody_who_holds_it() {
     };
     for (to, needed) in [("operator", 1), ("operator", 2), ("reviewer", 1)] {
         let mut play = |acts: &[Act]| {
-            let (mut queue, id, mut at) = (Queue::default(), ApprovalId::from_bits(1), START);
+            let (mut queue, id, mut at) =
+                (ApprovalQueue::default(), ApprovalId::from_bits(1), START);
             let escalate = Some(Escalate {
                 to: to.into(),
                 at: time(START + HOUR / 2),
@@ -426,7 +427,7 @@ fn once_put_to_a_role_a_call_goes_only_with_a_yes_of_somebody_who_holds_it() {
 
 #[test]
 fn g11_who_asks_decides_on_nothing_of_its_own() {
-    let mut queue = Queue::default();
+    let mut queue = ApprovalQueue::default();
     queue.hold(request(1, 1, 1, START + EXPIRES), time(START));
     for kind in [
         DecisionKind::Approve,
@@ -464,7 +465,7 @@ fn a_held_call_that_is_held_again_stays_where_it_stands() {
 
 #[test]
 fn a_full_queue_takes_nothing_in_and_forgets_nothing_open() {
-    let mut queue = Queue::default();
+    let mut queue = ApprovalQueue::default();
     for id in 0..burngate::gate::approval::queue::MAX as u128 {
         assert!(!queue.is_full());
         queue.hold(request(id, 1, 1, START + HOUR), time(START));
@@ -529,7 +530,7 @@ proptest! {
         const PEOPLE: [&str; 4] = ["ada", "bob", "cem", "dot"];
         const KINDS: [DecisionKind; 6] =
             [DecisionKind::Approve, DecisionKind::Approve, DecisionKind::Approve, DecisionKind::Approve, DecisionKind::DenyWrong, DecisionKind::DenyNotNow];
-        let (mut queue, mut model, mut now) = (Queue::default(), BTreeMap::<u128, Held>::new(), START);
+        let (mut queue, mut model, mut now) = (ApprovalQueue::default(), BTreeMap::<u128, Held>::new(), START);
         for step in steps {
             match step {
                 Step::Hold(id, digest, needed, expires) => {

@@ -18,7 +18,7 @@ use burngate::gate::risk::Tier;
 use burngate::gate::run::{Charge, Mark, RunRef};
 use burngate::gate::run_flags::{ModeShift, RunFlags};
 use burngate::gate::state::State;
-use burngate::gate::terms::{Caps, Lose, Terms};
+use burngate::gate::terms::{Lose, PostureCaps, Terms};
 use burngate::gate::time::{Time, days};
 use burngate::gate::workflow::WorkflowState;
 use statrs::distribution::{Binomial, DiscreteCDF};
@@ -174,7 +174,7 @@ pub(crate) fn terms(tier: Tier, target_ppm: u32) -> Terms {
         },
         ladder: Ladder::built_in(),
         starts: starts.into(),
-        caps: Caps {
+        caps: PostureCaps {
             at_risk: caps[0].into(),
             burned: caps[1].into(),
             breached: caps[2].into(),

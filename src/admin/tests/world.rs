@@ -32,7 +32,7 @@ use crate::gate::policy::{
 use crate::gate::risk::{Risk, Tier};
 use crate::gate::run::{Charge, Executed, Mark};
 use crate::gate::run_flags::RunFlags;
-use crate::gate::terms::{Caps, Lose, Terms};
+use crate::gate::terms::{Lose, PostureCaps, Terms};
 use crate::gate::time::{Time, days, hours, minutes};
 use crate::gate::verdict::Verdict;
 use crate::journal::memory::MemoryJournal;
@@ -405,7 +405,7 @@ fn terms() -> Terms {
         },
         ladder: Ladder::built_in(),
         starts: "standard".into(),
-        caps: Caps {
+        caps: PostureCaps {
             at_risk: "standard".into(),
             burned: "supervised".into(),
             breached: "read_only".into(),

@@ -295,7 +295,7 @@ impl WorkflowGathering {
         // What follows from the rules was done by nobody.
         let is_done = !matches!(entry.event, Event::Followed(_));
         match entry.event.notice().section {
-            // RunCounts in the timeline alone, or counted.
+            // Counts in the timeline alone, or counted.
             Section::Nowhere | Section::CallTimeline | Section::Timeline => return,
             Section::Done => {}
             Section::Levels => self.levels.push(ReviewLine::of(entry, None)),

@@ -21,7 +21,7 @@ use crate::config::source::tree::SourceSpan;
 use crate::config::tiers;
 use crate::gate::name::{ApiName, ToolName};
 use crate::gate::nearest::did_you_mean;
-use crate::gate::policy::condition::Scope;
+use crate::gate::policy::condition::ConditionScope;
 use crate::gate::policy::overrides::{HEADERS, METHOD_KEY};
 use crate::gate::policy::{Api, Overrides, Pattern, Protocol, Schema, Tool, Upstream};
 use crate::gate::risk::Risk;
@@ -270,11 +270,17 @@ impl ToolLowering<'_> {
         let failure_when = rule(
             &entry.failure_when,
             "failure_when",
-            Scope::Response,
+            ConditionScope::Response,
             calls,
             notes,
         );
-        let subject = condition(&entry.subject, "subject", Scope::Request, calls, notes);
+        let subject = condition(
+            &entry.subject,
+            "subject",
+            ConditionScope::Request,
+            calls,
+            notes,
+        );
         let timeout = interval(&entry.timeout, "timeout", &TIMEOUTS, self.timeout, notes);
         let mode = mode::lower(&entry.mode, &entry.until, self.around.now, notes);
         let always = ceiling(&entry.always, notes);

@@ -15,7 +15,7 @@ use crate::config::source::setting::{At, Setting};
 use crate::config::source::tree::SourceSpan;
 use crate::gate::dedup::Amount;
 use crate::gate::name::ToolName;
-use crate::gate::policy::condition::Scope;
+use crate::gate::policy::condition::ConditionScope;
 use crate::gate::policy::dedup::{Duplicate, Limit, MAX_LIMITS, MAX_PARTS, Per, Reverses, Twice};
 use crate::gate::policy::{Condition, DedupRules, Mode};
 use crate::gate::time::{Time, days};
@@ -107,7 +107,7 @@ fn duplicate(
     let key: Vec<Condition> = written
         .value
         .iter()
-        .filter_map(|part| condition(part, "key", Scope::Request, calls, notes))
+        .filter_map(|part| condition(part, "key", ConditionScope::Request, calls, notes))
         .collect();
     let verdict = match value.verdict.value() {
         Some(DuplicateWord::Count) => Twice::Count,
@@ -189,7 +189,7 @@ fn limit(
             .hint("such as `sum: args.amount`, or `count: true`");
         return None;
     }
-    let sum = condition(&value.sum, "sum", Scope::Request, calls, notes);
+    let sum = condition(&value.sum, "sum", ConditionScope::Request, calls, notes);
     let hold_above = bound(&value.hold_above, "hold_above", notes);
     let deny_above = bound(&value.deny_above, "deny_above", notes);
     if value.hold_above.is_absent() && value.deny_above.is_absent() {

@@ -16,7 +16,7 @@ use crate::config::source::tree::SourceSpan;
 use crate::gate::earn::{Earn, Gain, REGAINED, Step, StepTrigger};
 use crate::gate::name::{LevelName, StepName, ToolName};
 use crate::gate::policy::Skip;
-use crate::gate::policy::condition::Scope;
+use crate::gate::policy::condition::ConditionScope;
 use crate::gate::policy::finding::RuleName;
 use crate::gate::time::{days, hours};
 
@@ -223,7 +223,7 @@ fn skip(
     let cases = condition(
         &entry.r#where,
         "where",
-        Scope::Request,
+        ConditionScope::Request,
         CallShape::default(),
         notes,
     );

@@ -6,7 +6,7 @@ use super::{mode, reads};
 use crate::config::diagnostics::Notes;
 use crate::config::source::policy::RuleEntry;
 use crate::config::source::setting::{At, Setting, TextOr};
-use crate::gate::policy::condition::{BadCondition, Scope};
+use crate::gate::policy::condition::{BadCondition, ConditionScope};
 use crate::gate::policy::{Condition, Mode, Rule};
 use crate::gate::time::Time;
 
@@ -26,14 +26,15 @@ pub(super) fn modal(
                 value: text.clone(),
             }),
             key,
-            Scope::Request,
+            ConditionScope::Request,
             calls,
             notes,
         ),
         TextOr::More(entry) => {
             let mode = mode::lower(&entry.mode, &entry.until, now, notes);
             required(&entry.r#if, "if", &format!("`{key}`"), span, notes);
-            rule(&entry.r#if, key, Scope::Request, calls, notes).map(|rule| Rule { mode, ..rule })
+            rule(&entry.r#if, key, ConditionScope::Request, calls, notes)
+                .map(|rule| Rule { mode, ..rule })
         }
     }
 }
@@ -42,7 +43,7 @@ pub(super) fn modal(
 pub(super) fn rule(
     field: &Setting<String>,
     key: &str,
-    scope: Scope,
+    scope: ConditionScope,
     calls: CallShape<'_>,
     notes: &mut Notes<'_>,
 ) -> Option<Rule> {
@@ -60,7 +61,7 @@ pub(super) fn rule(
 pub(super) fn condition(
     field: &Setting<String>,
     key: &str,
-    scope: Scope,
+    scope: ConditionScope,
     calls: CallShape<'_>,
     notes: &mut Notes<'_>,
 ) -> Option<Condition> {

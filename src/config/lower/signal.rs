@@ -10,7 +10,7 @@ use crate::config::source::setting::{At, Setting};
 use crate::gate::name::{SignalName, WorkflowName};
 use crate::gate::nearest::{did_you_mean, nearest};
 use crate::gate::outcome::FailureMode;
-use crate::gate::policy::condition::Scope;
+use crate::gate::policy::condition::ConditionScope;
 use crate::gate::policy::signal::{About, Says, SecretPlace, Signal};
 use crate::gate::policy::{Mode, Rule};
 
@@ -181,7 +181,13 @@ fn secret(document: &SignalDocument, notes: &mut Notes<'_>) -> Option<SecretPlac
 }
 
 fn rule(field: &Setting<String>, key: &str, notes: &mut Notes<'_>) -> Option<Rule> {
-    let condition = condition(field, key, Scope::Signal, CallShape::default(), notes)?;
+    let condition = condition(
+        field,
+        key,
+        ConditionScope::Signal,
+        CallShape::default(),
+        notes,
+    )?;
     let at = field.given()?;
     Some(Rule {
         condition,

@@ -23,10 +23,10 @@ use crate::config::tiers::Defaults;
 use crate::gate::check::Check;
 use crate::gate::level::Validation;
 use crate::gate::name::{LevelName, ToolName, WorkflowName};
-use crate::gate::policy::condition::Scope;
+use crate::gate::policy::condition::ConditionScope;
 use crate::gate::policy::{RunRules, Workflow};
 use crate::gate::risk::{Risk, Tier};
-use crate::gate::terms::{Caps, Lose, Terms};
+use crate::gate::terms::{Lose, PostureCaps, Terms};
 use crate::gate::time::{days, hours, minutes};
 use crate::gate::verdict::Verdict;
 
@@ -255,10 +255,10 @@ fn caps(
     defaults: Defaults,
     ladder: &LoweredLadder,
     notes: &mut Notes<'_>,
-) -> Caps {
+) -> PostureCaps {
     let nothing = CapsEntry::default();
     let entry = field.value().unwrap_or(&nothing);
-    let caps = Caps {
+    let caps = PostureCaps {
         at_risk: level(&entry.at_risk, "at_risk", defaults.at_risk, ladder, notes),
         burned: level(&entry.burned, "burned", defaults.burned, ladder, notes),
         breached: level(
@@ -331,7 +331,7 @@ fn run(field: &Setting<RunEntry>, notes: &mut Notes<'_>) -> RunRules {
         key: condition(
             &entry.key,
             "key",
-            Scope::Request,
+            ConditionScope::Request,
             CallShape::default(),
             notes,
         ),

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::queue::Queue;
+use super::queue::ApprovalQueue;
 use super::request::{Approval, Stage};
 use crate::gate::name::{ApprovalId, PersonName};
 use crate::gate::time::{Time, minutes};
@@ -84,7 +84,7 @@ impl Approval {
     }
 }
 
-impl Queue {
+impl ApprovalQueue {
     /// When something is due of a held call.
     #[must_use]
     pub fn next_attention(&self) -> Option<Time> {

@@ -7,6 +7,6 @@ pub mod request;
 pub mod timed;
 
 pub use attention::Attention;
-pub use queue::Queue;
+pub use queue::ApprovalQueue;
 pub use request::{Approval, Attended, Decision, DecisionKind, Edit, Escalate, Request, Stage};
 pub use timed::{TimedGrant, TimedGrants};

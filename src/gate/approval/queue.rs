@@ -29,7 +29,7 @@ pub const MAX: usize = 10_000;
 /// A workflow's approvals, by id.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Queue(BTreeMap<ApprovalId, Approval>);
+pub struct ApprovalQueue(BTreeMap<ApprovalId, Approval>);
 
 /// Why an approval cannot take what was asked of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub enum Conflict {
     Own,
 }
 
-impl Queue {
+impl ApprovalQueue {
     /// The approval with this id.
     #[must_use]
     pub fn get(&self, id: ApprovalId) -> Option<&Approval> {
@@ -263,13 +263,13 @@ impl Queue {
         }
     }
 
-    /// The next deadline after which [`Queue::expire`] has something to do.
+    /// The next deadline after which [`ApprovalQueue::expire`] has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         self.0.values().filter_map(deadline).min()
     }
 
-    /// When the next ended approval is forgotten by [`Queue::expire`].
+    /// When the next ended approval is forgotten by [`ApprovalQueue::expire`].
     #[must_use]
     pub fn next_forgotten(&self) -> Option<Time> {
         self.0

@@ -35,7 +35,7 @@ pub struct Candidate {
 
 /// A booked run that touched an object, and its row.
 #[derive(Debug, Clone)]
-pub struct Touching<R> {
+pub struct TouchingRun<R> {
     /// The run. Its workflow has its present name.
     pub candidate: Candidate,
     /// Its row: rows are in the order in which runs were booked.
@@ -190,13 +190,13 @@ pub fn present_name(state: &State, workflow: &WorkflowName) -> WorkflowName {
 /// # Errors
 /// None or several are meant.
 pub fn by_object<R: Copy + Ord>(
-    touching: Vec<Touching<R>>,
+    touching: Vec<TouchingRun<R>>,
     open: &[Candidate],
 ) -> Result<R, NotOne> {
     let risk = |candidate: &Candidate| candidate.tool.as_ref().map(|(risk, _)| *risk);
-    let mut newest: BTreeMap<WorkflowName, Touching<R>> = BTreeMap::new();
+    let mut newest: BTreeMap<WorkflowName, TouchingRun<R>> = BTreeMap::new();
     for touching in touching {
-        let order = |one: &Touching<R>| (risk(&one.candidate), one.row);
+        let order = |one: &TouchingRun<R>| (risk(&one.candidate), one.row);
         if newest
             .get(&touching.candidate.workflow)
             .is_none_or(|known| order(&touching) > order(known))

@@ -6,7 +6,7 @@ use crate::gate::event::{Event, Revision};
 use crate::gate::name::{CallId, PersonName, WorkflowName};
 use crate::gate::outcome::FailureMode;
 use crate::gate::run::{Charge, Executed, Mark, RunRef};
-use crate::gate::run_flags::{RunCounts, RunFlags};
+use crate::gate::run_flags::{RunContribution, RunFlags};
 use crate::gate::time::Time;
 
 /// A booked run as it is on record.
@@ -173,9 +173,9 @@ impl BookedRun {
 
     /// What it shows in the counts.
     #[must_use]
-    pub fn shown(&self) -> RunCounts {
+    pub fn shown(&self) -> RunContribution {
         let status = self.charges.iter().filter(|known| !known.retracted);
-        RunCounts::of(self.mark, self.seen, status.map(|known| &known.charge))
+        RunContribution::of(self.mark, self.seen, status.map(|known| &known.charge))
     }
 
     /// Was a call of it sent of which nobody knows whether it was executed?

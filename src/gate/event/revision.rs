@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::gate::run::{Mark, RunRef};
-use crate::gate::run_flags::{ModeShift, RunCounts, RunFlags};
+use crate::gate::run_flags::{ModeShift, RunContribution, RunFlags};
 use crate::gate::time::Time;
 
 /// A change to a run that had been booked, with all that the fold needs to know of it.
@@ -54,7 +54,7 @@ impl Revision {
 
     /// With what changes about the flags and modes of the run.
     #[must_use]
-    pub fn showing(self, was: &RunCounts, now: &RunCounts) -> Self {
+    pub fn showing(self, was: &RunContribution, now: &RunContribution) -> Self {
         Revision {
             flags_were: was.flags,
             flags: now.flags,

@@ -60,7 +60,7 @@ impl Case<'_> {
 }
 
 /// Why a walk through the rules ends early.
-enum Stop {
+enum WalkEnd {
     /// Nothing behind this can matter.
     Decided,
     Unreadable(Unreadable),
@@ -111,11 +111,15 @@ pub fn judge(case: &Case<'_>) -> Result<Judged, Unreadable> {
         let in_shadow = case.is_shadowed(&finding);
         let decides = finding.verdict == Verdict::Deny && !in_shadow;
         judged.add(finding, in_shadow);
-        if decides { Err(Stop::Decided) } else { Ok(()) }
+        if decides {
+            Err(WalkEnd::Decided)
+        } else {
+            Ok(())
+        }
     });
     match walked {
-        Ok(()) | Err(Stop::Decided) => Ok(judged),
-        Err(Stop::Unreadable(unreadable)) => Err(unreadable),
+        Ok(()) | Err(WalkEnd::Decided) => Ok(judged),
+        Err(WalkEnd::Unreadable(unreadable)) => Err(unreadable),
     }
 }
 
@@ -127,8 +131,8 @@ pub fn explain(case: &Case<'_>) -> Result<Vec<Finding>, Unreadable> {
         Ok(())
     });
     match walked {
-        Ok(()) | Err(Stop::Decided) => Ok(findings),
-        Err(Stop::Unreadable(unreadable)) => Err(unreadable),
+        Ok(()) | Err(WalkEnd::Decided) => Ok(findings),
+        Err(WalkEnd::Unreadable(unreadable)) => Err(unreadable),
     }
 }
 
@@ -140,7 +144,10 @@ pub fn risk(workflow: &Workflow, tool: Option<&Tool>) -> Risk {
 }
 
 /// The rules in their order. `found` is told of each that does not allow the call.
-fn walk(case: &Case<'_>, found: &mut dyn FnMut(Finding) -> Result<(), Stop>) -> Result<(), Stop> {
+fn walk(
+    case: &Case<'_>,
+    found: &mut dyn FnMut(Finding) -> Result<(), WalkEnd>,
+) -> Result<(), WalkEnd> {
     let Case {
         workflow,
         status,
@@ -251,7 +258,7 @@ fn unlisted(case: &Case<'_>) -> Finding {
     )
 }
 
-fn arguments(tool: &Tool, facts: &Facts<'_>) -> Result<Option<Finding>, Stop> {
+fn arguments(tool: &Tool, facts: &Facts<'_>) -> Result<Option<Finding>, WalkEnd> {
     let mut violations = tool
         .arguments
         .as_ref()
@@ -259,7 +266,7 @@ fn arguments(tool: &Tool, facts: &Facts<'_>) -> Result<Option<Finding>, Stop> {
     for parameter in &tool.parameters {
         let found = parameter
             .violations(facts)
-            .map_err(|_| Stop::Unreadable(Unreadable(parameter.described())))?;
+            .map_err(|_| WalkEnd::Unreadable(Unreadable(parameter.described())))?;
         violations.extend(found);
     }
     violations.truncate(MAX_VIOLATIONS);
@@ -287,7 +294,7 @@ fn condition(
     verdict: Verdict,
     facts: &Facts<'_>,
     now: Time,
-) -> Result<Option<Finding>, Stop> {
+) -> Result<Option<Finding>, WalkEnd> {
     let Some(Rule {
         condition,
         mode,
@@ -307,7 +314,7 @@ fn condition(
         Ok(true) => found(format!("`{}` holds", condition.source())),
         Err(Undecided::Failed(why)) => found(cannot_be_evaluated(condition, &why)),
         Err(Undecided::Ambiguous(what) | Undecided::Inexact(what)) => {
-            Err(Stop::Unreadable(Unreadable(what)))
+            Err(WalkEnd::Unreadable(Unreadable(what)))
         }
     }
 }

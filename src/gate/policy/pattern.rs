@@ -19,7 +19,7 @@ pub const MAX_SEGMENTS: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
     source: Box<str>,
-    shape: Shape,
+    shape: PatternShape,
 }
 
 /// What a template's `{name}` segments matched.
@@ -29,7 +29,7 @@ pub type Captures<'p, 'a> = SmallVec<[(&'p str, Cow<'a, str>); 2]>;
 pub type Matched = SmallVec<[Range<usize>; 2]>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Shape {
+enum PatternShape {
     Http(Method, Vec<Segment>),
     Mcp,
 }
@@ -62,7 +62,7 @@ impl Pattern {
     /// A lower-case fragment that says what is wrong.
     pub fn http(source: &str) -> Result<Self, String> {
         let (method, path) = source.split_once(' ').ok_or_else(|| EXPECTED.to_owned())?;
-        let shape = Shape::Http(Method::read(method)?, read_path(path)?);
+        let shape = PatternShape::Http(Method::read(method)?, read_path(path)?);
         Ok(Pattern {
             source: source.into(),
             shape,
@@ -74,14 +74,14 @@ impl Pattern {
     pub fn mcp(name: &str) -> Self {
         Pattern {
             source: name.into(),
-            shape: Shape::Mcp,
+            shape: PatternShape::Mcp,
         }
     }
 
     /// The name of the MCP tool; `None` for a template.
     #[must_use]
     pub fn tool_name(&self) -> Option<&str> {
-        matches!(self.shape, Shape::Mcp).then_some(&self.source)
+        matches!(self.shape, PatternShape::Mcp).then_some(&self.source)
     }
 
     /// What the path captured, where `method` and the decoded `segments` match.
@@ -100,7 +100,7 @@ impl Pattern {
     /// request matches where the GET request would (RFC 9110, 9.3.2).
     #[must_use]
     pub fn matched(&self, method: &str, segments: &[Cow<'_, str>]) -> Option<Matched> {
-        let Shape::Http(expected, template) = &self.shape else {
+        let PatternShape::Http(expected, template) = &self.shape else {
             return None;
         };
         let mut matched = Matched::new();
@@ -155,12 +155,13 @@ impl Pattern {
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         match (&self.shape, &other.shape) {
-            (Shape::Http(ours, wide), Shape::Http(theirs, narrow)) => {
+            (PatternShape::Http(ours, wide), PatternShape::Http(theirs, narrow)) => {
                 (ours == theirs || (*ours == Method::Get && *theirs == Method::Head))
                     && path_covers(wide, narrow)
             }
-            (Shape::Mcp, Shape::Mcp) => self.source == other.source,
-            (Shape::Http(..), Shape::Mcp) | (Shape::Mcp, Shape::Http(..)) => false,
+            (PatternShape::Mcp, PatternShape::Mcp) => self.source == other.source,
+            (PatternShape::Http(..), PatternShape::Mcp)
+            | (PatternShape::Mcp, PatternShape::Http(..)) => false,
         }
     }
 
@@ -168,12 +169,13 @@ impl Pattern {
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         match (&self.shape, &other.shape) {
-            (Shape::Http(ours, left), Shape::Http(theirs, right)) => {
+            (PatternShape::Http(ours, left), PatternShape::Http(theirs, right)) => {
                 let reads = |method: &Method| matches!(method, Method::Get | Method::Head);
                 (ours == theirs || (reads(ours) && reads(theirs))) && paths_overlap(left, right)
             }
-            (Shape::Mcp, Shape::Mcp) => self.source == other.source,
-            (Shape::Http(..), Shape::Mcp) | (Shape::Mcp, Shape::Http(..)) => false,
+            (PatternShape::Mcp, PatternShape::Mcp) => self.source == other.source,
+            (PatternShape::Http(..), PatternShape::Mcp)
+            | (PatternShape::Mcp, PatternShape::Http(..)) => false,
         }
     }
 
@@ -185,15 +187,15 @@ impl Pattern {
 
     fn template(&self) -> &[Segment] {
         match &self.shape {
-            Shape::Http(_, template) => template,
-            Shape::Mcp => &[],
+            PatternShape::Http(_, template) => template,
+            PatternShape::Mcp => &[],
         }
     }
 
     fn method(&self) -> Option<Method> {
         match self.shape {
-            Shape::Http(method, _) => Some(method),
-            Shape::Mcp => None,
+            PatternShape::Http(method, _) => Some(method),
+            PatternShape::Mcp => None,
         }
     }
 }

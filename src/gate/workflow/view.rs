@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{MAX_WAIVERS, WAIVERS_WITHIN, Waiver, WorkflowState};
-use crate::gate::approval::{Queue, TimedGrants};
+use crate::gate::approval::{ApprovalQueue, TimedGrants};
 use crate::gate::budget::account::Account;
 use crate::gate::budget::posture::Posture;
 use crate::gate::budget::sentence;
@@ -34,7 +34,7 @@ impl WorkflowState {
 
     /// Its held calls.
     #[must_use]
-    pub const fn approvals(&self) -> &Queue {
+    pub const fn approvals(&self) -> &ApprovalQueue {
         &self.approvals
     }
 

@@ -5,7 +5,7 @@ use std::sync::Weak;
 
 use super::kept::{KeptNames, KeptRun, KeptRuns};
 use crate::gate::booking::ids::{
-    Belongs, RunNames as _, Touching, present_name, row_of, row_of_ended,
+    Belongs, RunNames as _, TouchingRun, present_name, row_of, row_of_ended,
 };
 use crate::gate::booking::{
     BookedRun, Changed, CheckState, RunEnd, add_new, counts_anyway, counts_mode, reasons,
@@ -300,7 +300,7 @@ impl BookedRuns for MemoryBooks {
         subject: &Subject,
         tool: Option<&ToolName>,
         workflow: Option<&WorkflowName>,
-    ) -> Result<Vec<Touching<i64>>, Infallible> {
+    ) -> Result<Vec<TouchingRun<i64>>, Infallible> {
         Ok(self.runs.by_object(&self.state, subject, tool, workflow))
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-use crate::gate::booking::ids::{RunNames, Touching, present_name, split};
+use crate::gate::booking::ids::{RunNames, TouchingRun, present_name, split};
 use crate::gate::booking::{BookedRun, Exclusion, ids};
 use crate::gate::name::{AgentName, CallId, RunId, Subject, ToolName, WorkflowName};
 use crate::gate::outcome::FailureMode;
@@ -152,7 +152,7 @@ impl KeptRuns {
         subject: &Subject,
         tool: Option<&ToolName>,
         workflow: Option<&WorkflowName>,
-    ) -> Vec<Touching<i64>> {
+    ) -> Vec<TouchingRun<i64>> {
         let mut found = Vec::new();
         for (row, kept) in &self.rows {
             let present = present_name(state, &kept.run.workflow);
@@ -166,7 +166,7 @@ impl KeptRuns {
                 let mut candidate = candidate(kept.run.clone());
                 candidate.workflow = present;
                 candidate.tool = Some((call.risk, call.tool.clone()));
-                found.push(Touching {
+                found.push(TouchingRun {
                     candidate,
                     row: *row,
                 });

@@ -16,7 +16,7 @@ use burngate::gate::level::Validation;
 use burngate::gate::location::SourceLocation;
 use burngate::gate::name::{ApprovalId, CallId};
 use burngate::gate::outcome::{FailureMode, Source};
-use burngate::gate::policy::condition::Scope;
+use burngate::gate::policy::condition::ConditionScope;
 use burngate::gate::policy::dedup::{Duplicate, Limit, Per, Reverses, Twice};
 use burngate::gate::policy::facts::{Ambiguous, Lookup, Nothing};
 use burngate::gate::policy::finding::RuleName;
@@ -178,8 +178,13 @@ fn in_shadow() -> Mode {
 }
 
 fn tried(tools: &[&str], name: &str, order: &str) -> Option<Rule> {
-    let condition =
-        || Condition::compile(&format!("query.order == '{order}'"), Scope::Request).unwrap();
+    let condition = || {
+        Condition::compile(
+            &format!("query.order == '{order}'"),
+            ConditionScope::Request,
+        )
+        .unwrap()
+    };
     tools.contains(&name).then(|| Rule {
         condition: condition(),
         mode: in_shadow(),
@@ -193,7 +198,7 @@ pub(crate) const FEW: u32 = 50;
 /// `api/once` and `api/twin` are not done twice about the same order, `api/undo` undoes `api/once`,
 /// and `api/few` is counted.
 fn dedup(name: &str) -> Option<Box<DedupRules>> {
-    let order = || Condition::compile("query.order", Scope::Request).unwrap();
+    let order = || Condition::compile("query.order", ConditionScope::Request).unwrap();
     let rules = match name {
         "api/once" | "api/twin" => DedupRules {
             duplicate: Some(Duplicate {
@@ -264,7 +269,7 @@ fn tool(name: &str, risk: Risk) -> Arc<Tool> {
         name: name.into(),
         pattern: Pattern::http(&format!("POST /{name}")).unwrap(),
         risk,
-        subject: Some(Condition::compile("query.order", Scope::Request).unwrap()),
+        subject: Some(Condition::compile("query.order", ConditionScope::Request).unwrap()),
         arguments: (name == "api/form")
             .then(|| Schema::compile(serde_json::json!({"type": "object"})).unwrap()),
         parameters: Vec::new(),
@@ -272,7 +277,8 @@ fn tool(name: &str, risk: Risk) -> Arc<Tool> {
         hold_when: tried(&["api/tried", "api/pay"], name, "hold"),
         escalate_when: if name == "api/move" {
             Some(Rule {
-                condition: Condition::compile("query.order == 'A-9'", Scope::Request).unwrap(),
+                condition: Condition::compile("query.order == 'A-9'", ConditionScope::Request)
+                    .unwrap(),
                 mode: Mode::Enforce,
                 place: place(),
             })

@@ -4,7 +4,7 @@
 use burngate::gate::event::Event;
 use burngate::gate::incident::Incident;
 use burngate::gate::outcome::FailureMode;
-use burngate::gate::terms::Caps;
+use burngate::gate::terms::PostureCaps;
 use burngate::gate::time::minutes;
 use burngate::ledger::call::in_flight::Settlement;
 
@@ -41,7 +41,7 @@ fn world() -> Desk {
         let mut rules = Rules::default();
         // No budget gets in the way.
         let standard = || "standard".into();
-        rules.terms.caps = Caps {
+        rules.terms.caps = PostureCaps {
             at_risk: standard(),
             burned: standard(),
             breached: standard(),

@@ -10,7 +10,7 @@ use crate::gate::budget::shift::Delta;
 use crate::gate::level::Ladder;
 use crate::gate::risk::Tier;
 use crate::gate::run::RunRef;
-use crate::gate::terms::{Caps, Lose, Terms};
+use crate::gate::terms::{Lose, PostureCaps, Terms};
 use crate::gate::time;
 
 const NOW: Time = Time::from_millis(1_767_225_600_000);
@@ -34,7 +34,7 @@ fn terms(target_ppm: u32, expected_runs: u64) -> Terms {
         },
         ladder: Ladder::built_in(),
         starts: "standard".into(),
-        caps: Caps {
+        caps: PostureCaps {
             at_risk: "standard".into(),
             burned: "supervised".into(),
             breached: "read_only".into(),

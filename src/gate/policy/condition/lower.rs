@@ -10,7 +10,7 @@ use cel::common::ast::{EntryExpr, Expr, LiteralValue, SourceInfo, operators};
 
 use super::expression::Node;
 use super::position::SourceOffsets;
-use super::scope::{BadCondition, Scope};
+use super::scope::{BadCondition, ConditionScope};
 
 mod calls;
 mod comprehensions;
@@ -30,7 +30,7 @@ pub(super) const MAX_REGEX: usize = 256 * 1024;
 const FORMS: &str = "conditions are CEL: comparisons, && || !, arithmetic, `in`, lists, `has`, all, exists, map, filter";
 
 pub(super) struct Lowering<'s> {
-    scope: Scope,
+    scope: ConditionScope,
     info: &'s SourceInfo,
     offsets: &'s SourceOffsets<'s>,
     /// Names of comprehension variables, outermost first.
@@ -40,7 +40,11 @@ pub(super) struct Lowering<'s> {
 type Lowered = Result<Node, Box<BadCondition>>;
 
 impl<'s> Lowering<'s> {
-    pub(super) fn new(scope: Scope, info: &'s SourceInfo, offsets: &'s SourceOffsets<'s>) -> Self {
+    pub(super) fn new(
+        scope: ConditionScope,
+        info: &'s SourceInfo,
+        offsets: &'s SourceOffsets<'s>,
+    ) -> Self {
         Lowering {
             scope,
             info,

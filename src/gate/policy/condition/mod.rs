@@ -38,7 +38,7 @@ mod value;
 pub use evaluate::{MAX_ELEMENTS, MAX_STEPS};
 pub use lower::{MAX_DEPTH, MAX_NESTED};
 pub use reads::Reads;
-pub use scope::{BadCondition, Scope};
+pub use scope::{BadCondition, ConditionScope};
 
 /// The longest expression, in bytes.
 pub const MAX_SOURCE: usize = 4096;
@@ -71,7 +71,7 @@ pub enum Undecided {
 
 impl Condition {
     /// Compiles `source`.
-    pub fn compile(source: &str, scope: Scope) -> Result<Self, BadCondition> {
+    pub fn compile(source: &str, scope: ConditionScope) -> Result<Self, BadCondition> {
         let refuse = |offset, message: &str, hint: &str| {
             Err(BadCondition {
                 offset,
@@ -204,10 +204,12 @@ impl Condition {
 
     /// Refuses a condition that says the same of every call: it was meant to say something else. An
     /// expression that gives a constant text is left alone.
-    fn refuse_constant(&self, scope: Scope) -> Result<(), BadCondition> {
+    fn refuse_constant(&self, scope: ConditionScope) -> Result<(), BadCondition> {
         let always = match scope {
-            Scope::Request | Scope::Response => "say so with `always: hold` or `forbidden: true`",
-            Scope::Signal => "leave it out",
+            ConditionScope::Request | ConditionScope::Response => {
+                "say so with `always: hold` or `forbidden: true`"
+            }
+            ConditionScope::Signal => "leave it out",
         };
         let bad = |message: String, hint: &str| {
             Err(BadCondition {
@@ -237,7 +239,7 @@ impl Serialize for Condition {
     }
 }
 
-fn lowered(source: &str, scope: Scope) -> Result<Node, Box<BadCondition>> {
+fn lowered(source: &str, scope: ConditionScope) -> Result<Node, Box<BadCondition>> {
     let offsets = SourceOffsets::of(source);
     let (tree, info) = cel::parser::Parser::new()
         .parse_with_source_info(source)

@@ -84,12 +84,12 @@ fn exclusive(node: &Node, negated: bool, schema: &Value) -> Option<String> {
     for path in paths {
         let start = Argument::at(schema, &path)
             .and_then(|argument| argument.schema)
-            .map_or(Bounds::ANY, Bounds::of);
+            .map_or(NumberRange::ANY, NumberRange::of);
         let same = tests
             .iter()
             .filter(|test| test.path == path)
             .filter_map(Test::bounds);
-        if same.fold(start, Bounds::and).is_empty() {
+        if same.fold(start, NumberRange::and).is_empty() {
             return Some(conclude(
                 &format!("no value of {} is left", spell(&path)),
                 node,
@@ -185,7 +185,7 @@ impl<'n> Test<'n> {
     }
 
     /// The numbers that pass; `None` where others than numbers may pass too.
-    fn bounds(&self) -> Option<Bounds> {
+    fn bounds(&self) -> Option<NumberRange> {
         let Literal::Number(number) = self.literal else {
             return None;
         };
@@ -194,15 +194,15 @@ impl<'n> Test<'n> {
             open: matches!(self.how, How::Order(Order::Less | Order::Greater)),
         };
         match self.how {
-            How::Order(Order::Less | Order::LessOrEqual) => Some(Bounds {
+            How::Order(Order::Less | Order::LessOrEqual) => Some(NumberRange {
                 low: None,
                 high: Some(bound),
             }),
-            How::Order(Order::Greater | Order::GreaterOrEqual) => Some(Bounds {
+            How::Order(Order::Greater | Order::GreaterOrEqual) => Some(NumberRange {
                 low: Some(bound),
                 high: None,
             }),
-            How::Is => Some(Bounds {
+            How::Is => Some(NumberRange {
                 low: Some(bound),
                 high: Some(bound),
             }),
@@ -321,7 +321,7 @@ impl<'s> Argument<'s> {
             (How::Order(_), literal) => excludes_type(schema, &literal)
                 .map(|types| format!("{name} is {types} by the schema"))
                 .or_else(|| {
-                    let allowed = Bounds::of(schema);
+                    let allowed = NumberRange::of(schema);
                     let asked = test.bounds()?;
                     allowed.and(asked).is_empty().then(|| {
                         format!("{name} is {} by the schema", allowed.spell_against(asked))
@@ -355,8 +355,8 @@ impl<'s> Argument<'s> {
             open: false,
         };
         let (allowed, asked) = (
-            Bounds::of(schema),
-            Bounds {
+            NumberRange::of(schema),
+            NumberRange {
                 low: Some(bound),
                 high: Some(bound),
             },
@@ -399,13 +399,13 @@ struct Bound {
 
 /// An interval of numbers.
 #[derive(Clone, Copy)]
-struct Bounds {
+struct NumberRange {
     low: Option<Bound>,
     high: Option<Bound>,
 }
 
-impl Bounds {
-    const ANY: Bounds = Bounds {
+impl NumberRange {
+    const ANY: NumberRange = NumberRange {
         low: None,
         high: None,
     };
@@ -418,11 +418,11 @@ impl Bounds {
             let open = open && exact_binary64(&limit.to_string()).is_some();
             limit.as_f64().map(|at| Bound { at, open })
         };
-        let low = |keyword, open| Bounds {
+        let low = |keyword, open| NumberRange {
             low: bound(keyword, open),
             high: None,
         };
-        let high = |keyword, open| Bounds {
+        let high = |keyword, open| NumberRange {
             low: None,
             high: bound(keyword, open),
         };
@@ -432,14 +432,14 @@ impl Bounds {
             high("maximum", false),
             high("exclusiveMaximum", true),
         ];
-        limits.into_iter().fold(Bounds::ANY, Bounds::and)
+        limits.into_iter().fold(NumberRange::ANY, NumberRange::and)
     }
 
     #[allow(
         clippy::float_cmp,
         reason = "limits as they were written; a margin would make a rule dead that is not"
     )]
-    fn and(self, other: Bounds) -> Self {
+    fn and(self, other: NumberRange) -> Self {
         let tighter = |one: Option<Bound>,
                        other: Option<Bound>,
                        is_tighter: fn(f64, f64) -> bool| match (one, other) {
@@ -454,7 +454,7 @@ impl Bounds {
             }),
             (one, other) => one.or(other),
         };
-        Bounds {
+        NumberRange {
             low: tighter(self.low, other.low, |a, b| a > b),
             high: tighter(self.high, other.high, |a, b| a < b),
         }
@@ -471,8 +471,8 @@ impl Bounds {
     }
 
     /// The side of these bounds that leaves nothing of `asked`.
-    fn spell_against(self, asked: Bounds) -> String {
-        let from_above = Bounds {
+    fn spell_against(self, asked: NumberRange) -> String {
+        let from_above = NumberRange {
             low: asked.low,
             high: self.high,
         }

@@ -4,7 +4,7 @@ use super::position::SourceOffsets;
 
 /// Which variables a condition may read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
+pub enum ConditionScope {
     /// Those of a request.
     Request,
     /// Those of a request and `response`.

@@ -111,11 +111,12 @@ impl Lookup for &[(&str, Cow<'_, str>)] {
 }
 
 fn compile(source: &str) -> Condition {
-    Condition::compile(source, Scope::Request).unwrap_or_else(|bad| panic!("{source}: {bad:?}"))
+    Condition::compile(source, ConditionScope::Request)
+        .unwrap_or_else(|bad| panic!("{source}: {bad:?}"))
 }
 
 fn bad(source: &str) -> BadCondition {
-    Condition::compile(source, Scope::Request).expect_err(source)
+    Condition::compile(source, ConditionScope::Request).expect_err(source)
 }
 
 fn holds(source: &str, args: &str) -> Result<bool, Undecided> {

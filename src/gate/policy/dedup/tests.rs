@@ -8,7 +8,7 @@ use crate::gate::digest::Digest;
 use crate::gate::json::Json;
 use crate::gate::location::SourceLocation;
 use crate::gate::name::Subject;
-use crate::gate::policy::condition::Scope;
+use crate::gate::policy::condition::ConditionScope;
 use crate::gate::policy::facts::{Facts, Nothing, RunFacts};
 use crate::gate::policy::finding::{RuleName, Unreadable};
 use crate::gate::policy::{Pattern, Tool};
@@ -23,7 +23,7 @@ fn place(line: u32) -> SourceLocation {
 }
 
 fn expression(source: &str) -> Condition {
-    Condition::compile(source, Scope::Request).unwrap()
+    Condition::compile(source, ConditionScope::Request).unwrap()
 }
 
 fn limit(sum: Option<&str>, per: Per, hold: Option<&str>, deny: Option<&str>) -> Limit {

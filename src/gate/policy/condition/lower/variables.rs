@@ -7,7 +7,7 @@ use super::{Lowered, Lowering};
 use crate::gate::budget::burn::LOOK_BACKS;
 use crate::gate::nearest::nearest;
 use crate::gate::policy::condition::expression::{Fact, Node, Part};
-use crate::gate::policy::condition::scope::{BadCondition, Scope};
+use crate::gate::policy::condition::scope::{BadCondition, ConditionScope};
 
 pub(super) const ROOTS: [&str; 13] = [
     "args", "path", "query", "header", "tool", "agent", "workflow", "run", "level", "posture",
@@ -19,10 +19,9 @@ impl<'s> Lowering<'s> {
         if let Some(local) = self.locals.iter().rposition(|local| *local == name) {
             return Ok(Node::Local(local));
         }
-        if let Some((_, fact)) = Fact::ALL
-            .into_iter()
-            .find(|(fact, _)| *fact == name && (self.scope == Scope::Signal) == (*fact == "body"))
-        {
+        if let Some((_, fact)) = Fact::ALL.into_iter().find(|(fact, _)| {
+            *fact == name && (self.scope == ConditionScope::Signal) == (*fact == "body")
+        }) {
             return Ok(Node::Fact(fact));
         }
         self.known_root(expr, name)?;
@@ -32,7 +31,7 @@ impl<'s> Lowering<'s> {
 
     /// Refuses a name that is no variable, or not here.
     fn known_root(&self, expr: &IdedExpr, name: &str) -> Result<(), Box<BadCondition>> {
-        if self.scope == Scope::Signal {
+        if self.scope == ConditionScope::Signal {
             return match name {
                 "body" | "header" => Ok(()),
                 _ => Err(self.bad(
@@ -42,7 +41,7 @@ impl<'s> Lowering<'s> {
                 )),
             };
         }
-        if name == "response" && self.scope == Scope::Request {
+        if name == "response" && self.scope == ConditionScope::Request {
             return Err(self.bad(
                 expr,
                 "`response` is not known before the call",
@@ -55,7 +54,7 @@ impl<'s> Lowering<'s> {
         let roots = ROOTS
             .iter()
             .copied()
-            .filter(|root| *root != "response" || self.scope == Scope::Response);
+            .filter(|root| *root != "response" || self.scope == ConditionScope::Response);
         let list = format!(
             "variables are {}",
             roots.clone().collect::<Vec<_>>().join(", ")
@@ -70,8 +69,8 @@ impl<'s> Lowering<'s> {
     /// The variable that is a JSON document, and so has a value of its own.
     pub(super) fn document(&self) -> &'static str {
         match self.scope {
-            Scope::Request | Scope::Response => "args",
-            Scope::Signal => "body",
+            ConditionScope::Request | ConditionScope::Response => "args",
+            ConditionScope::Signal => "body",
         }
     }
 

@@ -60,19 +60,19 @@ proptest! {
 
     #[test]
     fn any_text_is_compiled_or_refused(source in "[ -~]{0,80}") {
-        let compiled = Condition::compile(&source, Scope::Request);
+        let compiled = Condition::compile(&source, ConditionScope::Request);
         prop_assert!(compiled.map_or_else(|bad| bad.offset <= source.len() && source.is_char_boundary(bad.offset), |_| true));
     }
 
     #[test]
     fn any_unicode_is_compiled_or_refused(source in ".{0,40}") {
-        let compiled = Condition::compile(&source, Scope::Request);
+        let compiled = Condition::compile(&source, ConditionScope::Request);
         prop_assert!(compiled.map_or_else(|bad| bad.offset <= source.len() && source.is_char_boundary(bad.offset), |_| true));
     }
 
     #[test]
     fn any_arguments_are_judged_or_not_but_never_panic(source in any_expression(), args in any_json()) {
-        if let Ok(condition) = Condition::compile(&source, Scope::Request) {
+        if let Ok(condition) = Condition::compile(&source, ConditionScope::Request) {
             let text = args.to_string();
             with(Some(&text), false, |facts| { let _ = (condition.holds(facts), condition.text(facts)); });
             let _ = condition.never_holds_given(&json!({"type": "object", "properties": {"a": args}}));

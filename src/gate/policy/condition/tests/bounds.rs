@@ -6,19 +6,19 @@ use super::{bad, compile, holds};
 #[test]
 fn an_expression_is_full_at_its_maximum() {
     let of_length = |length: usize| format!("args.x == '{}'", "a".repeat(length - 12));
-    assert!(Condition::compile(&of_length(MAX_SOURCE), Scope::Request).is_ok());
+    assert!(Condition::compile(&of_length(MAX_SOURCE), ConditionScope::Request).is_ok());
     assert!(
         bad(&of_length(MAX_SOURCE + 1))
             .message
             .contains("at most 4096 bytes")
     );
     let sum = |terms: usize| format!("args.x{} > 1", " + 1".repeat(terms));
-    assert!(Condition::compile(&sum(MAX_DEPTH - 2), Scope::Request).is_ok());
+    assert!(Condition::compile(&sum(MAX_DEPTH - 2), ConditionScope::Request).is_ok());
     assert!(bad(&sum(MAX_DEPTH - 1)).message.contains("nests deeper"));
     assert!(
         Condition::compile(
             &format!("args.x > 1{}", " || args.y > 2".repeat(250)),
-            Scope::Request
+            ConditionScope::Request
         )
         .is_ok()
     );
@@ -114,7 +114,7 @@ fn sources_that_nest_or_repeat_are_read_or_refused_in_time() {
             .take(MAX_SOURCE / piece.len() * piece.chars().count())
             .collect();
         assert!(
-            Condition::compile(&source, Scope::Request).is_err(),
+            Condition::compile(&source, ConditionScope::Request).is_err(),
             "{piece}"
         );
     }
@@ -129,7 +129,7 @@ fn sources_that_nest_or_repeat_are_read_or_refused_in_time() {
         for depth in [10, 100, 500] {
             let _ = Condition::compile(
                 &format!("{}args.x{} == 1", open.repeat(depth), close.repeat(depth)),
-                Scope::Request,
+                ConditionScope::Request,
             );
         }
     }

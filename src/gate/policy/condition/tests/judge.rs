@@ -230,7 +230,7 @@ fn the_answer_is_read_only_after_the_call() {
     );
     let judge = |source: &str, after: bool| {
         with(None, after, |facts| {
-            Condition::compile(source, Scope::Response)
+            Condition::compile(source, ConditionScope::Response)
                 .unwrap()
                 .holds(facts)
         })
