@@ -214,7 +214,7 @@ fn request(approval: ApprovalId, call: CallId, run: RunRef, at: Time) -> Request
         subject: Some("A-1001".into()),
         digest: Digest::new([7; 32]),
         rule: "level".into(),
-        place: None,
+        location: None,
         reason: "at level `standard` calls of risk high wait for a person".into(),
         needed: 1,
         expires_at: at.plus(hours(1)),

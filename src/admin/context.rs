@@ -113,7 +113,7 @@ fn read_records(
         touched.retain(|view| !is_own(view));
     }
     let alike = similar_calls(records, &key.workflow, request)?;
-    let place = request.place.as_ref().map(ToString::to_string);
+    let place = request.location.as_ref().map(ToString::to_string);
     let rules = feedback::read_decisions(records, &key.workflow, now.minus(LOOKS_BACK), now)?
         .approvals
         .rules;

@@ -139,7 +139,7 @@ async fn signed(
         timestamp: one("webhook-timestamp")?,
         signature: one("webhook-signature")?,
     };
-    let (file, name) = (Arc::clone(&signal.place.file), signal.name.clone());
+    let (file, name) = (Arc::clone(&signal.location.file), signal.name.clone());
     let text = state
         .look_up(move |_| Ok(secret_text(&source, &file)))
         .await?;
@@ -304,7 +304,7 @@ fn understood(
     {
         return Ok(ParsedSignal::Nothing(format!(
             "`when` ({}) does not hold",
-            rule.place
+            rule.location
         )));
     }
     let text = |rule: &Rule, key: &str| {
@@ -316,7 +316,7 @@ fn understood(
         text(rule, key)?
             .map(|text| Ok(Arc::from(read::name(&format!("/{key}"), &text)?)))
             .transpose()
-            .map_err(|error: AdminError| error.at(&rule.place))
+            .map_err(|error: AdminError| error.at(&rule.location))
     };
     let (rule, key) = match &signal.about {
         About::Run(rule) => (rule, "run"),
@@ -325,7 +325,7 @@ fn understood(
     let Some(value): Option<Arc<str>> = named(rule, key)? else {
         return Ok(ParsedSignal::Nothing(format!(
             "`{key}` ({}) gives nothing",
-            rule.place
+            rule.location
         )));
     };
     let workflow = signal.workflow.clone();
@@ -354,7 +354,7 @@ fn understood(
             None => {
                 return Ok(ParsedSignal::Nothing(format!(
                     "`ref` ({}) gives nothing",
-                    rule.place
+                    rule.location
                 )));
             }
         },
@@ -382,7 +382,7 @@ fn unreadable(rule: &Rule, key: &str, undecided: &Undecided) -> AdminError {
     };
     AdminError::new(
         Slug::Invalid,
-        format!("{}: `{key}` cannot be evaluated: {why}", rule.place),
+        format!("{}: `{key}` cannot be evaluated: {why}", rule.location),
     )
 }
 

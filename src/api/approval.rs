@@ -125,7 +125,7 @@ impl ApprovalView {
             digest: request.digest.to_string(),
             edit: approval.edit().map(EditView::of),
             rule: request.rule.to_string(),
-            place: request.place.as_ref().map(ToString::to_string),
+            place: request.location.as_ref().map(ToString::to_string),
             reason: request.reason.to_string(),
             created_at: Moment(approval.created_at),
             expires_at: Moment(expires_at),

@@ -25,13 +25,13 @@ impl From<ShadowRule> for ShadowView {
             tool,
             rule,
             until,
-            place,
+            location,
         } = rule;
         ShadowView {
             tool: tool.to_string(),
             rule: rule.map(|rule| rule.to_string()),
             until: Moment(until),
-            place: place.to_string(),
+            place: location.to_string(),
         }
     }
 }

@@ -165,7 +165,7 @@ pub fn revise_all<B: BookedRuns>(booked: &mut B, batch: &Batch) -> ReviseOutcome
     Ok(Ok(done))
 }
 
-/// The run that is meant. `Unknown` also says that it is the open one, where there is one.
+/// The run that `revise` is about. `Unknown` where no booked run is, also where an open one is.
 fn resolve<B: BookedRuns>(
     booked: &mut B,
     revise: &Revise,

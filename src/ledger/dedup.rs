@@ -281,7 +281,7 @@ impl DedupState {
         );
         let in_shadow = limit.mode.is_shadow(now);
         let finding = Finding {
-            place: Some(limit.place.clone()),
+            location: Some(limit.location.clone()),
             in_shadow,
             ..Finding::nowhere(verdict, RuleName::Limits, detail)
         };
@@ -330,7 +330,7 @@ fn done_already(duplicate: &dedup::Duplicate, earlier: &EarlierCall, now: Time) 
     );
     let in_shadow = duplicate.mode.is_shadow(now);
     let finding = Finding {
-        place: Some(duplicate.place.clone()),
+        location: Some(duplicate.location.clone()),
         in_shadow,
         ..Finding::nowhere(Verdict::Deny, RuleName::Duplicate, detail)
     };
@@ -379,7 +379,7 @@ fn earlier_call(earlier: &EarlierCall) -> String {
 
 fn finding(verdict: Verdict, rule: RuleName, tool: &Tool, detail: String) -> Finding {
     Finding {
-        place: Some(tool.place.clone()),
+        location: Some(tool.location.clone()),
         ..Finding::nowhere(verdict, rule, detail)
     }
 }

@@ -317,8 +317,8 @@ fn limit(reached: &ReachedLimit) -> LimitReached {
 }
 
 fn rule(finding: &Finding) -> String {
-    match &finding.place {
-        Some(place) => format!("{} ({place})", finding.rule),
+    match &finding.location {
+        Some(location) => format!("{} ({location})", finding.rule),
         None => finding.rule.to_string(),
     }
 }

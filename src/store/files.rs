@@ -145,14 +145,16 @@ impl Directory {
         File::open(&self.path)?.sync_all()
     }
 
-    /// Moves everything that is in the way into a directory of its own, and gives that directory's
-    /// path.
+    /// Moves the files of the ledger that is there into a new directory beside them. Returns the new
+    /// directory's path.
     pub(super) fn set_aside(&self, now: Time) -> io::Result<PathBuf> {
         let mut aside = self.path.join(format!("{LOST}{}", now.as_millis()));
-        let mut again = 1;
+        let mut number = 1;
         while aside.try_exists()? {
-            again += 1;
-            aside = self.path.join(format!("{LOST}{}-{again}", now.as_millis()));
+            number += 1;
+            aside = self
+                .path
+                .join(format!("{LOST}{}-{number}", now.as_millis()));
         }
         DirBuilder::new().mode(0o700).create(&aside)?;
         for item in fs::read_dir(&self.path)? {

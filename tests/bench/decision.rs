@@ -213,7 +213,7 @@ fn named(template: &Workflow, name: &WorkflowName) -> Workflow {
         record_arguments: template.record_arguments,
         disclose_remaining: template.disclose_remaining,
         mode: template.mode,
-        place: template.place.clone(),
+        location: template.location.clone(),
     }
 }
 

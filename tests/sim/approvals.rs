@@ -31,7 +31,7 @@ fn request(id: u128, digest: u8, needed: u32, expires_at: i64) -> Request {
         subject: None,
         digest: Digest::new([digest; 32]),
         rule: "level".into(),
-        place: None,
+        location: None,
         reason: "the level holds it".into(),
         needed,
         expires_at: time(expires_at),

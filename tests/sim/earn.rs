@@ -147,7 +147,7 @@ impl World {
             subject: None,
             digest,
             rule: "hold_when".into(),
-            place: None,
+            location: None,
             reason: "`args.amount > 500.0` holds".into(),
             needed: 1,
             expires_at: time(at + HOUR),

@@ -35,7 +35,7 @@ fn held(rng: &mut Rng, approval: ApprovalId, at: i64) -> Event {
         subject: None,
         digest: Digest::new([1; 32]),
         rule: "level".into(),
-        place: None,
+        location: None,
         reason: "held".into(),
         needed: 1,
         expires_at: time(at + rng.within(-1_000, 2 * HOUR)),

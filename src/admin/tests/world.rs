@@ -295,7 +295,7 @@ pub(in crate::admin) fn held(number: u128, needed: u32) -> Held {
         subject: Some("A-1001".into()),
         digest: Digest::new([u8::try_from(number).unwrap(); 32]),
         rule: "hold_when".into(),
-        place: Some(SourceLocation {
+        location: Some(SourceLocation {
             file: "policies/payments.yaml".into(),
             line: 12,
         }),
@@ -455,7 +455,7 @@ fn workflow(terms: Arc<Terms>) -> Workflow {
         record_arguments: false,
         disclose_remaining: true,
         mode: Mode::Enforce,
-        place: SourceLocation {
+        location: SourceLocation {
             file: "policies/triage.yaml".into(),
             line: 1,
         },

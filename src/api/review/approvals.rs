@@ -258,7 +258,7 @@ impl ApprovalFollower {
             let rule = admission.held_by.as_ref().map(|by| {
                 (
                     by.rule.to_string(),
-                    by.place.as_ref().map(ToString::to_string),
+                    by.location.as_ref().map(ToString::to_string),
                 )
             });
             self.count(rule.clone(), |figures| figures.unasked += 1);
@@ -371,7 +371,7 @@ impl ApprovalFollower {
 fn rule_of(request: &Request) -> RuleSource {
     (
         request.rule.to_string(),
-        request.place.as_ref().map(ToString::to_string),
+        request.location.as_ref().map(ToString::to_string),
     )
 }
 

@@ -165,7 +165,7 @@ fn process(directory: &DemoDirectory, token: &str) -> Process {
         workflows: BTreeSet::from([WorkflowName::from(WORKFLOW)]),
         token_sha256: Some(Digest::new(Sha256::digest(token.as_bytes()).into())),
         spiffe: None,
-        place: SourceLocation {
+        location: SourceLocation {
             file: "the demonstration".into(),
             line: 1,
         },

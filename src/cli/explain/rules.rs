@@ -91,7 +91,7 @@ fn remembered(case: &Case<'_>, lines: &mut Vec<RuleAnswer>) -> Result<(), Unread
         answers.push(line(
             RuleName::Duplicate,
             Verdict::Allow,
-            &duplicate.place,
+            &duplicate.location,
             duplicate.mode,
             detail,
         ));
@@ -110,7 +110,7 @@ fn remembered(case: &Case<'_>, lines: &mut Vec<RuleAnswer>) -> Result<(), Unread
         answers.push(line(
             RuleName::Limits,
             verdict,
-            &limit.place,
+            &limit.location,
             limit.mode,
             format!("{limit}{bounds}: this call adds {amount}"),
         ));
@@ -136,7 +136,7 @@ fn found(finding: Finding, case: &Case<'_>) -> RuleAnswer {
     let Finding {
         verdict,
         rule,
-        place,
+        location,
         detail,
         violations,
         in_shadow,
@@ -155,7 +155,7 @@ fn found(finding: Finding, case: &Case<'_>) -> RuleAnswer {
     RuleAnswer {
         rule,
         verdict,
-        place: place.map(|place| place.to_string()),
+        place: location.map(|location| location.to_string()),
         detail,
         shadow: in_shadow,
         violations,
@@ -186,7 +186,8 @@ fn written(case: &Case<'_>) -> Vec<RuleAnswer> {
     let listed = case
         .tool
         .filter(|tool| case.workflow.tools.contains(&tool.name));
-    let unlisted = |detail: String| allow(RuleName::Unlisted, Some(&case.workflow.place), detail);
+    let unlisted =
+        |detail: String| allow(RuleName::Unlisted, Some(&case.workflow.location), detail);
     let Some(tool) = listed else {
         return vec![unlisted(String::new()), level()];
     };
@@ -194,7 +195,7 @@ fn written(case: &Case<'_>) -> Vec<RuleAnswer> {
         let written = written?;
         let line = allow(
             rule,
-            Some(&written.place),
+            Some(&written.location),
             format!("`{}` does not hold", written.condition.source()),
         );
         Some(RuleAnswer {
@@ -202,7 +203,7 @@ fn written(case: &Case<'_>) -> Vec<RuleAnswer> {
             ..line
         })
     };
-    let place = Some(&tool.place);
+    let place = Some(&tool.location);
     [
         Some(unlisted(format!(
             "`{}` is among the tools of workflow `{}`",
@@ -229,7 +230,7 @@ fn written(case: &Case<'_>) -> Vec<RuleAnswer> {
         case.facts.run.escalated.then(|| {
             allow(
                 RuleName::Escalated,
-                Some(&case.workflow.place),
+                Some(&case.workflow.location),
                 "the call changes nothing, or escalates".to_owned(),
             )
         }),

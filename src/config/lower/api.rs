@@ -12,7 +12,7 @@ use super::expression::CallShape;
 use super::ladder::CONCURRENCY;
 use super::pending::{Owner, warn};
 use super::rules::{condition, modal, rule};
-use super::written::{interval, items, name, number, place, required, span_of};
+use super::written::{interval, items, location, name, number, required, span_of};
 use super::{address, dedup, described, mode, version};
 use crate::config::diagnostics::{Notes, SourceFile};
 use crate::config::source::policy::{ApiDocument, ToolEntry, Underscores};
@@ -116,7 +116,7 @@ pub(super) fn lower(
         overrides,
         tools,
         timeout,
-        place: place(&at.span, notes),
+        location: location(&at.span, notes),
     };
     Some(LoweredApi {
         api,
@@ -230,7 +230,7 @@ impl ToolLowering<'_> {
                 notes
                     .error(span.clone(), format!("tool `{}` can never be called: tool `{}` matches every request that it does", never.name, always.name))
                     .label("matches nothing of its own")
-                    .hint(format!("`{}` is written on line {}; change one pattern or drop one tool", always.pattern.source(), always.place.line));
+                    .hint(format!("`{}` is written on line {}; change one pattern or drop one tool", always.pattern.source(), always.location.line));
             }
         }
     }
@@ -337,7 +337,7 @@ impl ToolLowering<'_> {
             timeout,
             fallback,
             mode,
-            place: place(&at.span, notes),
+            location: location(&at.span, notes),
         })
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::expression::CallShape;
 use super::mode;
 use super::rules::condition;
-use super::written::{interval, items, place, required};
+use super::written::{interval, items, location, required};
 use crate::config::diagnostics::Notes;
 use crate::config::source::policy::{
     DuplicateEntry, DuplicateWord, LimitEntry, PerWord, ReversesEntry, ToolEntry,
@@ -123,7 +123,7 @@ fn duplicate(
         within: within?,
         verdict,
         mode,
-        place: place(span, notes),
+        location: location(span, notes),
     })
 }
 
@@ -149,7 +149,7 @@ fn reverses(
     Some(Reverses {
         tool: name,
         within: within?,
-        place: place(span, notes),
+        location: location(span, notes),
     })
 }
 
@@ -212,7 +212,7 @@ fn limit(
         hold_above,
         deny_above,
         mode,
-        place: place(span, notes),
+        location: location(span, notes),
     })
 }
 

@@ -91,10 +91,10 @@ impl<'f> OpenApi<'f> {
                 })
             }
             Err(fault) => {
-                let place = file.position(fault.span.clone().map_or(0, |span| span.start));
+                let position = file.position(fault.span.clone().map_or(0, |span| span.start));
                 let hint = format!(
                     "`{}` is read because of `openapi` here ({}:{})",
-                    file.name, place.0, place.1
+                    file.name, position.0, position.1
                 );
                 complain(file, fault.span.clone().unwrap_or(0..0), &fault, notes);
                 notes

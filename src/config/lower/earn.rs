@@ -184,8 +184,8 @@ fn gain(
         }
         (None, Some(to), None) => {
             let level = around.ladder.find(to, "to", notes)?;
-            let place = |name: &LevelName| around.ladder.ladder.find(name.as_str());
-            if place(&level) <= place(around.starts) {
+            let rank = |name: &LevelName| around.ladder.ladder.find(name.as_str());
+            if rank(&level) <= rank(around.starts) {
                 notes
                     .warning(
                         to.span.clone(),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::pending::{Owner, warn};
-use super::written::{items, name, place, required, span_of};
+use super::written::{items, location, name, required, span_of};
 use crate::config::diagnostics::Notes;
 use crate::config::source::process::{AgentEntry, ProcessDocument, ReviewerEntry, ReviewerRole};
 use crate::config::source::setting::{At, Setting};
@@ -31,7 +31,7 @@ pub struct AgentIdentity {
     /// The SPIFFE id in its certificate.
     pub spiffe: Option<String>,
     /// Where it was written.
-    pub place: SourceLocation,
+    pub location: SourceLocation,
 }
 
 /// One person.
@@ -136,7 +136,7 @@ fn agents(
             .filter_map(|at| name(at, "a workflow", notes))
             .map(WorkflowName::from)
             .collect();
-        let place = place(&at.span, notes);
+        let location = location(&at.span, notes);
         let token_sha256 = token_sha256
             .given()
             .and_then(|token| tokens.read(token, &owner, notes));
@@ -145,7 +145,7 @@ fn agents(
             workflows,
             token_sha256,
             spiffe: spiffe.value().cloned(),
-            place,
+            location,
         });
     }
     bounded("agents", agents.len(), span.clone(), notes);

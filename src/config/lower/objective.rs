@@ -163,12 +163,11 @@ fn modes(list: &ListSetting<String>, notes: &mut Notes<'_>) -> Option<BTreeSet<F
         };
         let mode = FailureMode::from(text);
         if let FailureMode::Named(text) = &mode
-            && let Some(meant) =
-                nearest(text, FailureMode::BUILT_IN.iter().map(FailureMode::as_str))
+            && let Some(near) = nearest(text, FailureMode::BUILT_IN.iter().map(FailureMode::as_str))
         {
             notes
                 .warning(at.span.clone(), format!("`{text}` is not a built-in failure mode, and is taken as one of this policy's own"))
-                .hint(format!("did you mean `{meant}`?"));
+                .hint(format!("did you mean `{near}`?"));
         }
         modes.insert(mode);
     }

@@ -1,7 +1,7 @@
 //! Conditions of tools and workflows: compiled, and checked against what they can read.
 
 use super::expression::{CallShape, inside};
-use super::written::{place, required};
+use super::written::{location, required};
 use super::{mode, reads};
 use crate::config::diagnostics::Notes;
 use crate::config::source::policy::RuleEntry;
@@ -53,7 +53,7 @@ pub(super) fn rule(
     Some(Rule {
         condition,
         mode: Mode::Enforce,
-        place: place(&at.span, notes),
+        location: location(&at.span, notes),
     })
 }
 

@@ -62,7 +62,7 @@ pub(super) fn mounts(apis: &[InFile<LoweredApi>], notes: &mut [Notes<'_>]) {
                 let (name, other_name, place) = (
                     &one.value.api.name,
                     &other.value.api.name,
-                    &other.value.api.place,
+                    &other.value.api.location,
                 );
                 notes[one.file]
                     .error(one.value.mount_span.clone(), format!("api `{name}` and api `{other_name}` both take requests to {meet}"))
@@ -175,8 +175,8 @@ pub(super) fn agents(process: &Process, workflows: &[String]) -> Vec<Diagnostic>
                 agent.agent
             );
             let mut diagnostic =
-                Diagnostic::without_place(Severity::Warning, &agent.place.file, message);
-            (diagnostic.line, diagnostic.column) = (agent.place.line, 1);
+                Diagnostic::without_place(Severity::Warning, &agent.location.file, message);
+            (diagnostic.line, diagnostic.column) = (agent.location.line, 1);
             diagnostic.hint = did_you_mean(workflow.as_str(), workflows.iter().map(String::as_str));
             found.push(diagnostic);
         }

@@ -3,7 +3,7 @@
 use super::context::{LoadContext, find_tool};
 use super::expression::CallShape;
 use super::rules::condition;
-use super::written::{name, place};
+use super::written::{location, name};
 use crate::config::diagnostics::Notes;
 use crate::config::source::policy::SignalDocument;
 use crate::config::source::setting::{At, Setting};
@@ -54,7 +54,7 @@ pub(super) fn lower(
         note,
         reference,
         secret,
-        place: place(&at.span, notes),
+        location: location(&at.span, notes),
     })
 }
 
@@ -192,6 +192,6 @@ fn rule(field: &Setting<String>, key: &str, notes: &mut Notes<'_>) -> Option<Rul
     Some(Rule {
         condition,
         mode: Mode::Enforce,
-        place: place(&at.span, notes),
+        location: location(&at.span, notes),
     })
 }

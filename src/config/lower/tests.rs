@@ -114,7 +114,7 @@ fn the_contract_s_own_policies_load() {
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
     let api = &loaded.policies.apis["payments"];
     assert_eq!(api.mount, Mount::Route("/payments".into()));
-    assert_eq!(api.place.to_string(), "0.yaml:2");
+    assert_eq!(api.location.to_string(), "0.yaml:2");
     let refund = api
         .tools
         .iter()
@@ -122,7 +122,7 @@ fn the_contract_s_own_policies_load() {
         .unwrap();
     assert_eq!((refund.risk, refund.idempotent), (Risk::High, false));
     assert_eq!(
-        refund.hold_when.as_ref().unwrap().place.to_string(),
+        refund.hold_when.as_ref().unwrap().location.to_string(),
         "0.yaml:18"
     );
     let triage = &loaded.policies.workflows["triage"];

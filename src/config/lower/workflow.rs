@@ -9,7 +9,7 @@ use super::earn::Around;
 use super::expression::CallShape;
 use super::ladder::LoweredLadder;
 use super::rules::condition;
-use super::written::{interval, items, name, number, place, required, span_of};
+use super::written::{interval, items, location, name, number, required, span_of};
 use super::{earn, hold, ladder, mode, objective};
 use crate::config::diagnostics::Notes;
 use crate::config::evidence::Tables;
@@ -140,7 +140,7 @@ pub(super) fn lower(
                 *disclose == Disclose::Budget
             }),
         mode: mode::lower(&document.mode, &document.until, known.now, notes),
-        place: place(&at.span, notes),
+        location: location(&at.span, notes),
     })
 }
 
@@ -269,12 +269,12 @@ fn caps(
             notes,
         ),
     };
-    let place = |level: &LevelName| ladder.ladder.find(level.as_str());
+    let rank = |level: &LevelName| ladder.ladder.find(level.as_str());
     for (worse, cap, better, other) in [
         ("burned", &caps.burned, "at_risk", &caps.at_risk),
         ("breached", &caps.breached, "burned", &caps.burned),
     ] {
-        if place(cap) > place(other)
+        if rank(cap) > rank(other)
             && let Some(at) = field.given()
         {
             notes

@@ -35,7 +35,7 @@ pub(super) fn span_of<T>(field: &Setting<T>) -> Option<SourceSpan> {
 }
 
 /// The place of `span`, for a lowered value.
-pub(super) fn place(span: &SourceSpan, notes: &Notes<'_>) -> SourceLocation {
+pub(super) fn location(span: &SourceSpan, notes: &Notes<'_>) -> SourceLocation {
     SourceLocation {
         file: notes.file().name.clone(),
         line: notes.file().position(span.start).0,

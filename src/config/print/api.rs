@@ -27,7 +27,7 @@ pub(super) fn api_document(api: &Api) -> MappingBuilder {
         entries = entries.text("underscores", "pass");
     }
     let mut tools: Vec<&Tool> = api.tools.iter().map(|tool| &**tool).collect();
-    tools.sort_by_key(|tool| tool.place.line);
+    tools.sort_by_key(|tool| tool.location.line);
     let tools = tools.into_iter().map(|tool| tool_entry(tool).into_node());
     // `openapi` is not taken over: what it fills in is written out.
     entries

@@ -40,7 +40,8 @@ pub struct Request {
     /// The rule that held it.
     pub rule: Arc<str>,
     /// Where that rule was written.
-    pub place: Option<SourceLocation>,
+    #[serde(rename = "place")]
+    pub location: Option<SourceLocation>,
     /// Why, as a sentence.
     pub reason: Arc<str>,
     /// How many people must approve.

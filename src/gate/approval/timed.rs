@@ -93,9 +93,9 @@ impl TimedGrants {
             .retain(|known| known.is_open(now) || now < over(known).plus(STANDS));
         // Those that are used up and not over by time are kept no longer where there are many.
         while self.0.len() >= 2 * MAX_OPEN
-            && let Some(place) = self.0.iter().position(|known| !known.is_open(now))
+            && let Some(index) = self.0.iter().position(|known| !known.is_open(now))
         {
-            self.0.remove(place);
+            self.0.remove(index);
         }
         if self.is_full(now) || self.0.iter().any(|known| known.id == grant.id) {
             return;

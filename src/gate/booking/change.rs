@@ -183,7 +183,7 @@ impl BookedRun {
         reference: Option<&Arc<str>>,
         by: &PersonName,
     ) -> Result<Changed, Unchangeable> {
-        let is_meant = |known: &BookedCharge| {
+        let is_retracted_by_it = |known: &BookedCharge| {
             !known.retracted
                 && mode.is_none_or(|mode| known.charge.mode == *mode)
                 && (reference.is_none() || known.charge.reference.as_ref() == reference)
@@ -191,7 +191,7 @@ impl BookedRun {
         let newest = self
             .charges
             .iter()
-            .rposition(is_meant)
+            .rposition(is_retracted_by_it)
             .ok_or(Unchangeable::Nothing("no such report of the run stands"))?;
         let mut after = self.clone();
         after.charges[newest].retracted = true;

@@ -222,6 +222,6 @@ pub fn by_object<R: Copy + Ord>(
         named.truncate(MAX_NAMED);
         return Err(NotOne::Several(named));
     }
-    let meant = newest.into_values().next();
-    meant.map(|touching| touching.row).ok_or(NotOne::Unknown)
+    let only = newest.into_values().next();
+    only.map(|touching| touching.row).ok_or(NotOne::Unknown)
 }

@@ -17,8 +17,8 @@ pub struct HeldBy {
     /// Its name.
     pub rule: Arc<str>,
     /// Where it is written.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub place: Option<SourceLocation>,
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "place")]
+    pub location: Option<SourceLocation>,
 }
 
 /// A risky call that may go.

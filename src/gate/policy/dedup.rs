@@ -92,7 +92,8 @@ pub struct Duplicate {
     #[serde(skip_serializing_if = "Mode::enforces")]
     pub mode: Mode,
     /// Where it was written.
-    pub place: SourceLocation,
+    #[serde(rename = "place")]
+    pub location: SourceLocation,
 }
 
 /// What becomes of a call whose work was done before.
@@ -125,7 +126,8 @@ pub struct Reverses {
     #[serde(with = "time::millis")]
     pub within: Duration,
     /// Where it was written.
-    pub place: SourceLocation,
+    #[serde(rename = "place")]
+    pub location: SourceLocation,
 }
 
 /// A bound on a sum or a count.
@@ -146,7 +148,8 @@ pub struct Limit {
     #[serde(skip_serializing_if = "Mode::enforces")]
     pub mode: Mode,
     /// Where it was written.
-    pub place: SourceLocation,
+    #[serde(rename = "place")]
+    pub location: SourceLocation,
 }
 
 /// For whom a limit is kept.

@@ -92,7 +92,7 @@ pub struct Finding {
     /// Which rule.
     pub rule: RuleName,
     /// Where it was written.
-    pub place: Option<SourceLocation>,
+    pub location: Option<SourceLocation>,
     /// Why, as a sentence without its full stop.
     pub detail: String,
     /// How the arguments fail the schema.
@@ -107,11 +107,11 @@ impl Finding {
     pub(super) fn new(
         verdict: Verdict,
         rule: RuleName,
-        place: &SourceLocation,
+        location: &SourceLocation,
         detail: impl Into<String>,
     ) -> Self {
         Finding {
-            place: Some(place.clone()),
+            location: Some(location.clone()),
             ..Finding::nowhere(verdict, rule, detail)
         }
     }
@@ -122,7 +122,7 @@ impl Finding {
         Finding {
             verdict,
             rule,
-            place: None,
+            location: None,
             detail: detail.into(),
             violations: Vec::new(),
             clamped: false,

@@ -212,7 +212,7 @@ fn escalated(workflow: &Workflow, tool: &Tool) -> Option<Finding> {
         Finding::new(
             Verdict::Hold,
             RuleName::Escalated,
-            &workflow.place,
+            &workflow.location,
             "this run escalated, and a person has its case now",
         )
     })
@@ -223,7 +223,7 @@ fn forbidden(tool: &Tool) -> Option<Finding> {
         Finding::new(
             Verdict::Deny,
             RuleName::Forbidden,
-            &tool.place,
+            &tool.location,
             format!("the tool `{}` is forbidden", tool.name),
         )
     })
@@ -234,7 +234,7 @@ fn always(tool: &Tool) -> Option<Finding> {
     Some(Finding::new(
         verdict,
         RuleName::Always,
-        &tool.place,
+        &tool.location,
         format!("the policy says `always: {verdict}` for `{}`", tool.name),
     ))
 }
@@ -253,7 +253,7 @@ fn unlisted(case: &Case<'_>) -> Finding {
     Finding::new(
         case.workflow.unlisted,
         RuleName::Unlisted,
-        &case.workflow.place,
+        &case.workflow.location,
         detail,
     )
 }
@@ -284,7 +284,7 @@ fn arguments(tool: &Tool, facts: &Facts<'_>) -> Result<Option<Finding>, WalkEnd>
     );
     Ok(Some(Finding {
         violations,
-        ..Finding::new(Verdict::Deny, RuleName::Arguments, &tool.place, detail)
+        ..Finding::new(Verdict::Deny, RuleName::Arguments, &tool.location, detail)
     }))
 }
 
@@ -298,7 +298,7 @@ fn condition(
     let Some(Rule {
         condition,
         mode,
-        place,
+        location,
     }) = rule
     else {
         return Ok(None);
@@ -306,7 +306,7 @@ fn condition(
     let found = |detail| {
         Ok(Some(Finding {
             in_shadow: mode.is_shadow(now),
-            ..Finding::new(verdict, name, place, detail)
+            ..Finding::new(verdict, name, location, detail)
         }))
     };
     match condition.holds(facts) {
@@ -361,7 +361,7 @@ fn strict_validation(workflow: &Workflow, status: &Status, tool: &Tool) -> Optio
         Finding::new(
             Verdict::Hold,
             RuleName::Validation,
-            &tool.place,
+            &tool.location,
             format!("validation is strict and `{}` has no schema", tool.name),
         )
     })

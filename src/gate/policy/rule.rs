@@ -40,5 +40,6 @@ pub struct Rule {
     #[serde(skip_serializing_if = "Mode::enforces")]
     pub mode: Mode,
     /// Where it was written.
-    pub place: SourceLocation,
+    #[serde(rename = "place")]
+    pub location: SourceLocation,
 }

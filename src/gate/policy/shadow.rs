@@ -16,7 +16,7 @@ pub struct ShadowRule {
     /// When it begins to act.
     pub until: Time,
     /// Where it was written.
-    pub place: SourceLocation,
+    pub location: SourceLocation,
 }
 
 /// The tools that `workflow` reaches and their rules that are in shadow at `now`, in the order of
@@ -40,16 +40,16 @@ pub fn in_shadow(workflow: &Workflow, policies: &PolicySet, now: Time) -> Vec<Sh
 }
 
 fn of_tool(tool: &Tool, now: Time) -> Vec<ShadowRule> {
-    let shadow = |rule: Option<RuleName>, mode: Mode, place: &SourceLocation| match mode {
+    let shadow = |rule: Option<RuleName>, mode: Mode, location: &SourceLocation| match mode {
         Mode::Shadow { until } if now < until => Some(ShadowRule {
             tool: tool.name.clone(),
             rule,
             until,
-            place: place.clone(),
+            location: location.clone(),
         }),
         Mode::Shadow { .. } | Mode::Enforce => None,
     };
-    if let Some(whole) = shadow(None, tool.mode, &tool.place) {
+    if let Some(whole) = shadow(None, tool.mode, &tool.location) {
         return vec![whole];
     }
     let conditions = [
@@ -59,21 +59,21 @@ fn of_tool(tool: &Tool, now: Time) -> Vec<ShadowRule> {
     ];
     let conditions = conditions.into_iter().filter_map(|(name, rule)| {
         rule.as_ref()
-            .and_then(|rule| shadow(Some(name), rule.mode, &rule.place))
+            .and_then(|rule| shadow(Some(name), rule.mode, &rule.location))
     });
     let dedup = tool.dedup.iter().flat_map(|rules| {
         let duplicate = rules
             .duplicate
             .iter()
-            .map(|rule| (RuleName::Duplicate, rule.mode, &rule.place));
+            .map(|rule| (RuleName::Duplicate, rule.mode, &rule.location));
         duplicate.chain(
             rules
                 .limits
                 .iter()
-                .map(|rule| (RuleName::Limits, rule.mode, &rule.place)),
+                .map(|rule| (RuleName::Limits, rule.mode, &rule.location)),
         )
     });
     conditions
-        .chain(dedup.filter_map(|(name, mode, place)| shadow(Some(name), mode, place)))
+        .chain(dedup.filter_map(|(name, mode, location)| shadow(Some(name), mode, location)))
         .collect()
 }

@@ -33,7 +33,8 @@ pub struct Signal {
     /// Where the secrets of its senders are; where it has none, a sender needs a reporter's token.
     pub secret: Option<SecretPlace>,
     /// Where it was written.
-    pub place: SourceLocation,
+    #[serde(rename = "place")]
+    pub location: SourceLocation,
 }
 
 /// Which run a signal is about.

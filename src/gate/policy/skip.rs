@@ -36,12 +36,14 @@ pub fn releasing(case: &Case<'_>) -> Vec<StepName> {
             finding.verdict == Verdict::Hold && finding.rule == rule && !finding.clamped
         })
     };
-    let is_meant = |skip: &&Skip| {
+    let would_release = |skip: &&Skip| {
         alone(skip.rule)
             && skip
                 .cases
                 .as_ref()
                 .is_none_or(|cases| matches!(cases.holds(&case.facts), Ok(true)))
     };
-    own.filter(is_meant).map(|skip| skip.step.clone()).collect()
+    own.filter(would_release)
+        .map(|skip| skip.step.clone())
+        .collect()
 }

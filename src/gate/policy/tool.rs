@@ -87,7 +87,8 @@ pub struct Api {
     #[serde(with = "time::millis")]
     pub timeout: Duration,
     /// Where it was written.
-    pub place: SourceLocation,
+    #[serde(rename = "place")]
+    pub location: SourceLocation,
 }
 
 /// A tool: what its calls look like, how much harm they can do, and what bounds them.
@@ -143,7 +144,8 @@ pub struct Tool {
     /// SHA-256 of what it does and takes: pattern, risk and schema. An approval is bound to it.
     pub definition: Digest,
     /// Where it was written.
-    pub place: SourceLocation,
+    #[serde(rename = "place")]
+    pub location: SourceLocation,
 }
 
 impl Tool {

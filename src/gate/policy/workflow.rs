@@ -51,7 +51,8 @@ pub struct Workflow {
     /// Whether its rules act.
     pub mode: Mode,
     /// Where it was written.
-    pub place: SourceLocation,
+    #[serde(rename = "place")]
+    pub location: SourceLocation,
 }
 
 /// A review that a step of the workflow skips.

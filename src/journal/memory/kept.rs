@@ -120,8 +120,8 @@ impl KeptRuns {
         self.rows.iter().rev().map(|(row, kept)| kept.view(*row))
     }
 
-    pub(super) fn matching(&self, is_meant: impl Fn(&KeptRun) -> bool) -> Vec<i64> {
-        let rows = self.rows.iter().filter(|(_, kept)| is_meant(kept));
+    pub(super) fn matching(&self, matches: impl Fn(&KeptRun) -> bool) -> Vec<i64> {
+        let rows = self.rows.iter().filter(|(_, kept)| matches(kept));
         rows.map(|(row, _)| *row).collect()
     }
 

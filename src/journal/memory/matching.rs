@@ -6,10 +6,10 @@ use crate::gate::time::Time;
 use crate::journal::read::{EntryFilter, JournalView, RunFilter, RunView};
 use crate::journal::record::CallRecord;
 
-/// Does the filter mean this run?
+/// Does this run match the filter?
 pub(super) fn has_run(filter: &RunFilter, view: &RunView) -> bool {
     let run = &view.run;
-    let any_call = |meant: &dyn Fn(&CallRecord) -> bool| run.calls.iter().any(meant);
+    let any_call = |matches: &dyn Fn(&CallRecord) -> bool| run.calls.iter().any(matches);
     let is_workflow = |workflow: &WorkflowName| *workflow == run.workflow;
     let is_run = |asked: &RunId| {
         run.id().as_str().split('#').next() == Some(asked.as_str()) || run.id() == *asked

@@ -51,7 +51,7 @@ impl ConcurrencySlot {
                 format!("level `{}`", status.level())
             };
             let cap = most.unwrap_or_default();
-            return Err(at_once(&handle.policy.place, cap, &whose));
+            return Err(at_once(&handle.policy.location, cap, &whose));
         }
         // Given back from here on, whatever comes.
         let mut slot = ConcurrencySlot {
@@ -62,7 +62,7 @@ impl ConcurrencySlot {
             && let Some(caps) = handle.caps.tool(&tool.name)
         {
             caps.enter()
-                .map_err(|cap| at_once(&tool.place, cap, &format!("`{}`", tool.name)))?;
+                .map_err(|cap| at_once(&tool.location, cap, &format!("`{}`", tool.name)))?;
             slot.tool = Some(Arc::clone(caps));
         }
         Ok(slot)
@@ -98,7 +98,7 @@ impl VolumeShare {
             });
             let wait = Hour(now.hour().0 + 1).start().since(now);
             let whose = usual_hour(&status);
-            return Err(within(&handle.policy.place, cap, wait, &whose));
+            return Err(within(&handle.policy.location, cap, wait, &whose));
         }
         // Given back from here on, as far as it is taken.
         let mut share = VolumeShare {
@@ -112,7 +112,7 @@ impl VolumeShare {
         if let Some(meter) = level.and_then(|level| level.meter(status.rung.volume)) {
             meter.take(now).map_err(|wait| {
                 let whose = format!("level `{}`", status.level());
-                within(&handle.policy.place, meter.cap(), wait, &whose)
+                within(&handle.policy.location, meter.cap(), wait, &whose)
             })?;
             share.level = Some(Arc::clone(meter));
         }
@@ -123,7 +123,7 @@ impl VolumeShare {
             let whose = || format!("`{}`", tool.name);
             meter
                 .take(now)
-                .map_err(|wait| within(&tool.place, meter.cap(), wait, &whose()))?;
+                .map_err(|wait| within(&tool.location, meter.cap(), wait, &whose()))?;
             share.tool = Some(Arc::clone(caps));
         }
         Ok(share)
@@ -173,7 +173,7 @@ fn within(at: &SourceLocation, cap: Volume, wait: Duration, whose: &str) -> Refu
 
 fn reached(rule: RuleName, at: &SourceLocation, detail: String) -> Finding {
     Finding {
-        place: Some(at.clone()),
+        location: Some(at.clone()),
         ..Finding::nowhere(Verdict::Deny, rule, detail)
     }
 }

@@ -90,7 +90,7 @@ fn full(handle: &WorkflowHandle, taken: u32, kind: &str, budget: &str) -> NoSlot
         "{taken} {kind} runs are under way, and {budget} has room for no more that could fail"
     );
     NoSlot::Full(Box::new(Finding {
-        place: Some(handle.policy.place.clone()),
+        location: Some(handle.policy.location.clone()),
         ..Finding::nowhere(Verdict::Deny, RuleName::Exposure, detail)
     }))
 }

@@ -176,7 +176,7 @@ impl Question<'_> {
             subject: call.facts.subject.clone(),
             digest: self.digest,
             rule: self.finding.rule.as_str().into(),
-            place: self.finding.place.clone(),
+            location: self.finding.location.clone(),
             reason: self.finding.detail.as_str().into(),
             needed: timed_grant::people(hold, call.facts.risk),
             expires_at: now.plus(hold.expires),

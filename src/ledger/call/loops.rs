@@ -64,7 +64,7 @@ impl LoopCount {
                 let detail =
                     format!("exactly this call was let go {most} times {when}, first as {first}");
                 Err(Finding {
-                    place: Some(handle.policy.place.clone()),
+                    location: Some(handle.policy.location.clone()),
                     ..Finding::nowhere(Verdict::Deny, RuleName::Loop, detail)
                 })
             }

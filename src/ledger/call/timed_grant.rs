@@ -22,7 +22,7 @@ impl InFlightCall {
         self.decision.under = Some(grant);
         self.decision.held_by = Some(Box::new(HeldBy {
             rule: finding.rule.as_str().into(),
-            place: finding.place,
+            location: finding.location,
         }));
     }
 }

@@ -160,7 +160,7 @@ pub(crate) struct Desk {
 
 pub(crate) const LEASE: Duration = minutes(15);
 
-fn place() -> SourceLocation {
+fn location() -> SourceLocation {
     SourceLocation {
         file: "p.yaml".into(),
         line: 1,
@@ -188,7 +188,7 @@ fn tried(tools: &[&str], name: &str, order: &str) -> Option<Rule> {
     tools.contains(&name).then(|| Rule {
         condition: condition(),
         mode: in_shadow(),
-        place: place(),
+        location: location(),
     })
 }
 
@@ -206,7 +206,7 @@ fn dedup(name: &str) -> Option<Box<DedupRules>> {
                 within: hours(24),
                 verdict: Twice::Deny,
                 mode: Mode::Enforce,
-                place: place(),
+                location: location(),
             }),
             reversed_within: Some(days(7)),
             ..DedupRules::default()
@@ -215,7 +215,7 @@ fn dedup(name: &str) -> Option<Box<DedupRules>> {
             reverses: Some(Reverses {
                 tool: "api/once".into(),
                 within: days(7),
-                place: place(),
+                location: location(),
             }),
             ..DedupRules::default()
         },
@@ -228,14 +228,14 @@ fn dedup(name: &str) -> Option<Box<DedupRules>> {
                 hold_above: most,
                 deny_above: None,
                 mode: in_shadow(),
-                place: place(),
+                location: location(),
             };
             let duplicate = Duplicate {
                 key: vec![order()],
                 within: hours(24),
                 verdict: Twice::Deny,
                 mode: in_shadow(),
-                place: place(),
+                location: location(),
             };
             DedupRules {
                 duplicate: Some(duplicate),
@@ -252,7 +252,7 @@ fn dedup(name: &str) -> Option<Box<DedupRules>> {
                 hold_above: None,
                 deny_above: few,
                 mode: Mode::Enforce,
-                place: place(),
+                location: location(),
             };
             DedupRules {
                 limits: vec![limit],
@@ -280,7 +280,7 @@ fn tool(name: &str, risk: Risk) -> Arc<Tool> {
                 condition: Condition::compile("query.order == 'A-9'", ConditionScope::Request)
                     .unwrap(),
                 mode: Mode::Enforce,
-                place: place(),
+                location: location(),
             })
         } else {
             tried(&["api/tried"], name, "escalate")
@@ -298,7 +298,7 @@ fn tool(name: &str, risk: Risk) -> Arc<Tool> {
         fallback: None,
         mode: Mode::Enforce,
         definition: Digest::new([0; 32]),
-        place: place(),
+        location: location(),
     })
 }
 
@@ -331,7 +331,7 @@ pub(crate) fn policies(workflows: &[(&str, Rules)]) -> (Arc<PolicySet>, Arc<Api>
         overrides: Overrides::default(),
         tools: risks.map(|(name, risk)| tool(name, risk)).into(),
         timeout: minutes(1),
-        place: place(),
+        location: location(),
     });
     let workflow = |(name, rules): &(&str, Rules)| {
         let workflow = Workflow {
@@ -373,7 +373,7 @@ pub(crate) fn policies(workflows: &[(&str, Rules)]) -> (Arc<PolicySet>, Arc<Api>
             record_arguments: false,
             disclose_remaining: false,
             mode: rules.mode,
-            place: place(),
+            location: location(),
         };
         (workflow.name.clone(), Arc::new(workflow))
     };

@@ -253,7 +253,7 @@ fn every_refusal_names_its_rule_and_a_slow_reviewer_costs_nothing() {
             panic!("{tool}")
         };
         assert_eq!(
-            (finding.rule.as_str(), finding.place.is_some()),
+            (finding.rule.as_str(), finding.location.is_some()),
             (rule, placed)
         );
     }

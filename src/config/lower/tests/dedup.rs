@@ -35,14 +35,14 @@ fn rules_about_what_was_done_mean_what_they_say() {
             duplicate.key.len(),
             duplicate.within,
             duplicate.verdict,
-            duplicate.place.line
+            duplicate.location.line
         ),
         (2, days(1), Twice::Deny, 19)
     );
     let limits: Vec<_> = rules
         .limits
         .iter()
-        .map(|limit| (limit.counted(), limit.per, limit.place.line))
+        .map(|limit| (limit.counted(), limit.per, limit.location.line))
         .collect();
     assert_eq!(
         limits,

@@ -45,7 +45,7 @@ pub fn read(
             Ok(key) => reading.key = Some(key),
             Err(why) => reading.hold(
                 RuleName::Duplicate,
-                &duplicate.place,
+                &duplicate.location,
                 duplicate.mode.is_shadow(now),
                 why,
             ),
@@ -67,7 +67,7 @@ pub fn read(
                 reading.amounts.push(None);
                 reading.hold(
                     RuleName::Limits,
-                    &limit.place,
+                    &limit.location,
                     limit.mode.is_shadow(now),
                     why,
                 );
@@ -75,13 +75,13 @@ pub fn read(
         }
     }
     if (rules.reverses.is_some() || rules.reversed_within.is_some()) && subject.is_none() {
-        let place = rules
+        let location = rules
             .reverses
             .as_ref()
-            .map_or(&tool.place, |reverses| &reverses.place);
+            .map_or(&tool.location, |reverses| &reverses.location);
         reading.hold(
             RuleName::Duplicate,
-            place,
+            location,
             false,
             format!(
                 "the `subject` of `{}` gives none, and undone work is found by it",
@@ -93,10 +93,10 @@ pub fn read(
 }
 
 impl DedupReading {
-    fn hold(&mut self, rule: RuleName, place: &SourceLocation, in_shadow: bool, why: String) {
+    fn hold(&mut self, rule: RuleName, location: &SourceLocation, in_shadow: bool, why: String) {
         let finding = Finding {
             in_shadow,
-            ..Finding::new(Verdict::Hold, rule, place, why)
+            ..Finding::new(Verdict::Hold, rule, location, why)
         };
         let unread = if in_shadow {
             &mut self.unread_shadow

@@ -15,7 +15,7 @@ use crate::gate::policy::{Pattern, Tool};
 use crate::gate::risk::Risk;
 use crate::gate::time::hours;
 
-fn place(line: u32) -> SourceLocation {
+fn location(line: u32) -> SourceLocation {
     SourceLocation {
         file: "p.yaml".into(),
         line,
@@ -35,7 +35,7 @@ fn limit(sum: Option<&str>, per: Per, hold: Option<&str>, deny: Option<&str>) ->
         hold_above: hold.map(amount),
         deny_above: deny.map(amount),
         mode: Mode::Enforce,
-        place: place(9),
+        location: location(9),
     }
 }
 
@@ -46,7 +46,7 @@ fn rules(key: &[&str], limits: Vec<Limit>) -> DedupRules {
         within: hours(24),
         verdict: Twice::Deny,
         mode: Mode::Enforce,
-        place: place(7),
+        location: location(7),
     });
     DedupRules {
         duplicate,
@@ -79,7 +79,7 @@ fn tool() -> Tool {
         timeout: hours(1),
         mode: Mode::Enforce,
         definition: Digest::new([0; 32]),
-        place: place(1),
+        location: location(1),
     }
 }
 
@@ -161,8 +161,8 @@ fn g3_a_key_without_a_value_holds() {
         let reading = read_of(&rules, &args(order.clone(), Json::Number("1")), None).unwrap();
         let held = reading.unread.unwrap();
         assert_eq!(
-            (held.verdict, held.rule, held.place, reading.key),
-            (Verdict::Hold, RuleName::Duplicate, Some(place(7)), None),
+            (held.verdict, held.rule, held.location, reading.key),
+            (Verdict::Hold, RuleName::Duplicate, Some(location(7)), None),
             "{order:?}"
         );
     }

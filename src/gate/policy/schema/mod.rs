@@ -79,7 +79,7 @@ impl From<&str> for SchemaFault {
     }
 }
 
-/// The most violations that are told at once.
+/// The most violations that are reported at once.
 pub const MAX_VIOLATIONS: usize = 8;
 
 /// The most members of an object that is judged in place: a schema may look for each of its names,
@@ -169,7 +169,7 @@ impl Schema {
         }
         let mut violations = Vec::new();
         for error in self.validator.iter_errors(&value) {
-            self.tell(&error, &mut violations);
+            self.explain(&error, &mut violations);
             if violations.len() >= MAX_VIOLATIONS {
                 break;
             }
@@ -184,15 +184,16 @@ impl Schema {
         &self.source
     }
 
-    /// Tells what is wrong. Of several forms, where only one is meant, what that form asks for:
-    /// "none of them" is nothing that an agent can act on.
-    fn tell(&self, error: &ValidationError<'_>, violations: &mut Vec<Violation>) {
+    /// Adds what is wrong to `violations`. Where the schema allows several forms and only one of them
+    /// takes the argument's type, that is what that form asks for: an agent can do nothing with "none
+    /// of them".
+    fn explain(&self, error: &ValidationError<'_>, violations: &mut Vec<Violation>) {
         if let ValidationErrorKind::AnyOf { context }
         | ValidationErrorKind::OneOfNotValid { context } = error.kind()
-            && let Some(meant) = meant(context, error)
+            && let Some(errors) = likeliest(context, error)
         {
-            for inner in meant.iter().take(MAX_VIOLATIONS) {
-                self.tell(inner, violations);
+            for inner in errors.iter().take(MAX_VIOLATIONS) {
+                self.explain(inner, violations);
             }
             return;
         }
@@ -289,7 +290,7 @@ impl Schema {
                 let slip = unexpected
                     .iter()
                     .find_map(|name| nearest(name, known.keys().map(String::as_str)));
-                let meant = slip
+                let question = slip
                     .map(|name| format!(" (did you mean `{}`?)", quoted(name)))
                     .unwrap_or_default();
                 let allowed = known
@@ -298,7 +299,7 @@ impl Schema {
                     .collect::<Vec<_>>()
                     .join(", ");
                 format!(
-                    "{} {verb} of this tool{meant}; allowed are {}",
+                    "{} {verb} of this tool{question}; allowed are {}",
                     names.join(", "),
                     quoted(&allowed)
                 )
@@ -425,9 +426,9 @@ fn explained(error: &ValidationError<'_>) -> String {
     }
 }
 
-/// The one form among `context` that an argument was meant to have: the only one that takes its
-/// type.
-fn meant<'c>(
+/// What is wrong by the one form among `context` that takes the argument's type, where there is only
+/// one.
+fn likeliest<'c>(
     context: &'c [Vec<ValidationError<'static>>],
     error: &ValidationError<'_>,
 ) -> Option<&'c [ValidationError<'static>]> {
@@ -441,7 +442,7 @@ fn meant<'c>(
         .filter(|errors| !errors.is_empty() && !errors.iter().any(is_other_type));
     match (fitting.next(), fitting.next(), context) {
         (Some(one), None, _) => Some(one),
-        // Nothing or something: whoever sent something meant that.
+        // Of `null` and one other form, the other: the argument is not null.
         (None, _, [one, other]) => {
             let takes_null = |errors: &[ValidationError<'_>]| matches!(errors, [only] if matches!(only.kind(), ValidationErrorKind::Type { kind: TypeKind::Single(jsonschema::JsonType::Null) }));
             match (takes_null(one), takes_null(other)) {

@@ -111,21 +111,21 @@ impl Parameter {
 
     fn judged(&self, schema: &Schema, elements: &[&str]) -> Vec<Violation> {
         let as_text = self.value(elements, |text| Json::String(Cow::Borrowed(text)));
-        let told = schema.violations(Some(&as_text));
-        if told.is_empty() {
+        let violations = schema.violations(Some(&as_text));
+        if violations.is_empty() {
             return Vec::new();
         }
         let as_spelled = self.value(elements, spelled);
-        let told_as_spelled = schema.violations(Some(&as_spelled));
-        if told_as_spelled.is_empty() {
+        let spelled_violations = schema.violations(Some(&as_spelled));
+        if spelled_violations.is_empty() {
             return Vec::new();
         }
-        let meant = if takes_text(self.element_schema(schema)) {
-            told
+        let violations = if takes_text(self.element_schema(schema)) {
+            violations
         } else {
-            told_as_spelled
+            spelled_violations
         };
-        meant
+        violations
             .into_iter()
             .take(MAX_VIOLATIONS)
             .map(|violation| self.violation(&violation.pointer, violation.detail))
@@ -212,7 +212,7 @@ mod tests {
         }
     }
 
-    fn told(
+    fn judge(
         form: Form,
         schema: Value,
         pairs: &[(&'static str, &'static str)],
@@ -257,7 +257,7 @@ mod tests {
     fn text_fits_as_any_value_that_it_spells() {
         let integer = || json!({ "type": "integer", "maximum": 100 });
         let one = |schema: Value, text: &'static str| {
-            told(Form::One, schema, &[("limit", text)]).unwrap()
+            judge(Form::One, schema, &[("limit", text)]).unwrap()
         };
         assert_eq!(one(integer(), "100"), "");
         assert_eq!(one(json!({ "type": "string", "maxLength": 3 }), "100"), "");
@@ -276,33 +276,39 @@ mod tests {
             "query.limit must have at most 3 characters"
         );
         assert_eq!(
-            told(Form::One, integer(), &[]).unwrap(),
+            judge(Form::One, integer(), &[]).unwrap(),
             "query.limit is required"
         );
-        assert!(told(Form::One, integer(), &[("limit", "1"), ("limit", "2")]).is_err());
+        assert!(judge(Form::One, integer(), &[("limit", "1"), ("limit", "2")]).is_err());
     }
 
     #[test]
     fn a_list_is_spelled_as_its_form_says() {
         let list = || json!({ "type": "array", "items": { "type": "integer" }, "maxItems": 2 });
         assert_eq!(
-            told(Form::Repeated, list(), &[("limit", "1"), ("limit", "2")]).unwrap(),
+            judge(Form::Repeated, list(), &[("limit", "1"), ("limit", "2")]).unwrap(),
             ""
         );
         assert_eq!(
-            told(Form::Repeated, list(), &[("limit", "1"), ("limit", "x")]).unwrap(),
+            judge(Form::Repeated, list(), &[("limit", "1"), ("limit", "x")]).unwrap(),
             "query.limit/1 must be an integer, but is a string"
         );
-        assert_eq!(told(Form::Commas, list(), &[("limit", "1,2")]).unwrap(), "");
         assert_eq!(
-            told(Form::Commas, list(), &[("limit", "1,2,3")]).unwrap(),
+            judge(Form::Commas, list(), &[("limit", "1,2")]).unwrap(),
+            ""
+        );
+        assert_eq!(
+            judge(Form::Commas, list(), &[("limit", "1,2,3")]).unwrap(),
             "query.limit must have at most 2 elements"
         );
-        assert_eq!(told(Form::Pipes, list(), &[("limit", "1|2")]).unwrap(), "");
-        assert_eq!(told(Form::Spaces, list(), &[("limit", "1 2")]).unwrap(), "");
+        assert_eq!(judge(Form::Pipes, list(), &[("limit", "1|2")]).unwrap(), "");
+        assert_eq!(
+            judge(Form::Spaces, list(), &[("limit", "1 2")]).unwrap(),
+            ""
+        );
         let long = Box::leak("1,".repeat(MAX_ELEMENTS).into_boxed_str());
         assert_eq!(
-            told(Form::Commas, list(), &[("limit", long)]).unwrap(),
+            judge(Form::Commas, list(), &[("limit", long)]).unwrap(),
             format!("query.limit must have at most {MAX_ELEMENTS} elements")
         );
     }

@@ -32,7 +32,7 @@ fn args<'a>(members: &[(&'a str, Json<'a>)]) -> Json<'a> {
     )
 }
 
-fn told_by(schema: &Schema, args: &Json<'_>) -> Vec<(String, String)> {
+fn violations_of(schema: &Schema, args: &Json<'_>) -> Vec<(String, String)> {
     schema
         .violations(Some(args))
         .into_iter()
@@ -116,7 +116,7 @@ fn a_violation_says_what_to_do() {
     ];
     for (args, pointer, detail) in table {
         assert_eq!(
-            told_by(&refund(), &args),
+            violations_of(&refund(), &args),
             [(pointer.to_owned(), detail.to_owned())],
             "{args:?}"
         );
@@ -168,7 +168,7 @@ fn every_keyword_has_a_sentence_without_the_value() {
         (json!(false), "is not allowed here"),
     ];
     for (source, detail) in table {
-        let found = told_by(&schema(source), &text(canary));
+        let found = violations_of(&schema(source), &text(canary));
         assert_eq!(found, [(String::new(), detail.to_owned())]);
     }
     let list = Json::Array(vec![text(canary), text(canary)]);
@@ -179,7 +179,7 @@ fn every_keyword_has_a_sentence_without_the_value() {
         json!({"contains": {"type": "null"}}),
         json!({"items": {"format": "x", "type": "null"}}),
     ] {
-        let found = told_by(&schema(source.clone()), &list);
+        let found = violations_of(&schema(source.clone()), &list);
         assert!(
             !found.is_empty() && found.iter().all(|(_, detail)| !detail.contains(canary)),
             "{source}: {found:?}"
@@ -192,7 +192,7 @@ fn every_keyword_has_a_sentence_without_the_value() {
         json!({"unevaluatedProperties": false}),
         json!({"dependentRequired": {"k": ["l"]}}),
     ] {
-        let found = told_by(&schema(source.clone()), &object);
+        let found = violations_of(&schema(source.clone()), &object);
         assert!(
             !found.is_empty() && found.iter().all(|(_, detail)| !detail.contains(canary)),
             "{source}: {found:?}"
@@ -204,14 +204,14 @@ fn every_keyword_has_a_sentence_without_the_value() {
 fn of_several_forms_the_one_that_is_meant_is_explained() {
     let form = json!({ "type": "object", "required": ["order"], "additionalProperties": false, "properties": { "order": { "type": "string" }, "amount": {} } });
     let slip = args(&[("order", text("A-1")), ("amuont", Json::Null)]);
-    let told = (String::new(), "`amuont` is not an argument of this tool (did you mean `amount`?); allowed are amount, order".to_owned());
+    let violation = (String::new(), "`amuont` is not an argument of this tool (did you mean `amount`?); allowed are amount, order".to_owned());
     let nothing_or = json!({ "anyOf": [{ "type": "null" }, { "$ref": "#/$defs/form" }], "$defs": { "form": form } });
     for source in [
         form.clone(),
         json!({ "oneOf": [{ "type": "string" }, form] }),
         nothing_or,
     ] {
-        let found = told_by(&schema(source.clone()), &slip);
+        let found = violations_of(&schema(source.clone()), &slip);
         assert_eq!(found.len(), 1, "{source}");
         assert!(
             found[0]
@@ -220,9 +220,9 @@ fn of_several_forms_the_one_that_is_meant_is_explained() {
             "{source}: {found:?}"
         );
     }
-    assert_eq!(told_by(&schema(form.clone()), &slip), [told]);
+    assert_eq!(violations_of(&schema(form.clone()), &slip), [violation]);
     assert_eq!(
-        told_by(
+        violations_of(
             &schema(json!({ "anyOf": [{ "type": "null" }, form] })),
             &args(&[])
         ),
@@ -231,7 +231,7 @@ fn of_several_forms_the_one_that_is_meant_is_explained() {
 }
 
 #[test]
-fn no_more_violations_are_told_than_the_maximum() {
+fn no_more_violations_are_reported_than_the_maximum() {
     let strings = schema(json!({"items": {"type": "string"}}));
     let list = |count: usize| Json::Array(vec![Json::Null; count]);
     assert_eq!(
@@ -354,7 +354,7 @@ fn a_schema_that_comes_back_to_itself_is_bounded_only_where_it_doubles() {
     assert_eq!(tree.violations(Some(&nested(120))), []);
     assert_eq!(twice.violations(Some(&nested(13))), []);
     assert_eq!(
-        told_by(&twice, &nested(14)),
+        violations_of(&twice, &nested(14)),
         [(
             String::new(),
             "must not nest deeper than 13 levels".to_owned()
