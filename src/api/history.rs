@@ -409,4 +409,21 @@ mod tests {
         assert_eq!(lengths(MAX_LINE + 1), (MAX_LINE + 1, MAX_LINE + 1));
         assert_eq!(lengths(2 * MAX_LINE), (2 * MAX_LINE, MAX_LINE + 1));
     }
+
+    #[test]
+    fn g7_a_run_has_as_many_calls_and_modes_as_the_bounds() {
+        let read = |calls: usize, modes: usize| {
+            let call = serde_json::json!({ "tool": "a/t" });
+            let line = serde_json::json!({
+                "at": "2026-01-01T00:00:00Z", "workflow": "w", "run": "r", "outcome": "unacceptable",
+                "calls": vec![call; calls],
+                "modes": (0..modes).map(|n| format!("mode_{n}")).collect::<Vec<_>>(),
+            });
+            let text = line.to_string();
+            HistoryRun::read(text.as_bytes()).map(|run| (run.calls.len(), run.modes.len()))
+        };
+        assert_eq!(read(MAX_CALLS, MAX_MODES).unwrap(), (MAX_CALLS, MAX_MODES));
+        assert!(read(MAX_CALLS + 1, 0).is_err());
+        assert!(read(0, MAX_MODES + 1).is_err());
+    }
 }

@@ -22,7 +22,7 @@ pub const MINUTES: u8 = 5;
 pub const MIN_CALLS: u64 = 10;
 /// The most workflows that are counted separately in a minute. Calls of later ones count among all
 /// calls only: two failing workflows are enough for an incident.
-const MAX_TOLD: usize = 64;
+const MAX_TOLD_WORKFLOWS: usize = 64;
 /// The most incidents that are kept in memory; the journal has all of them.
 pub const MAX_REMEMBERED: usize = 200;
 
@@ -197,7 +197,7 @@ impl Detector {
         };
         bucket.calls = bucket.calls.saturating_add(calls);
         bucket.failures = bucket.failures.saturating_add(failures);
-        if bucket.by.len() < MAX_TOLD || bucket.by.contains_key(workflow) {
+        if bucket.by.len() < MAX_TOLD_WORKFLOWS || bucket.by.contains_key(workflow) {
             let by = bucket.by.entry(workflow.clone()).or_default();
             *by = (by.0.saturating_add(calls), by.1.saturating_add(failures));
         }
@@ -306,7 +306,7 @@ mod tests {
 
     #[test]
     fn so_many_workflows_are_told_apart_and_all_are_counted() {
-        let names: Vec<WorkflowName> = (0..=MAX_TOLD)
+        let names: Vec<WorkflowName> = (0..=MAX_TOLD_WORKFLOWS)
             .map(|n| format!("w{n}").as_str().into())
             .collect();
         let mut detector = Detector::default();
@@ -314,10 +314,10 @@ mod tests {
             detector.count(at(0), name, 1, 1);
         }
         let bucket = &detector.0[0];
-        assert_eq!(bucket.calls, 2 * (MAX_TOLD as u64 + 1));
-        assert_eq!(bucket.by.len(), MAX_TOLD);
+        assert_eq!(bucket.calls, 2 * (MAX_TOLD_WORKFLOWS as u64 + 1));
+        assert_eq!(bucket.by.len(), MAX_TOLD_WORKFLOWS);
         assert_eq!(bucket.by.get(&names[0]), Some(&(2, 2)));
-        assert_eq!(bucket.by.get(&names[MAX_TOLD]), None);
+        assert_eq!(bucket.by.get(&names[MAX_TOLD_WORKFLOWS]), None);
     }
 
     #[test]

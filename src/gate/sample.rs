@@ -24,7 +24,7 @@ pub const MAX_SAMPLES: usize = 20;
 /// The longest sample, in bytes; what does not fit is left out, and the sample says so.
 pub const MAX_BYTES: usize = 2_048;
 /// The deepest level of nesting that is shown.
-const MAX_DEPTH: usize = 6;
+const MAX_SAMPLE_DEPTH: usize = 6;
 /// The most items that are shown of one array.
 const MAX_ITEMS: usize = 3;
 /// The longest name of a member.
@@ -122,8 +122,10 @@ fn write(value: &Json<'_>, depth: usize, text: &mut String) {
         Json::Bool(value) => write!(text, "{value}"),
         Json::Number(number) => write!(text, "\"{}\"", digits(number)),
         Json::String(string) => write!(text, "\"text of {}\"", string.chars().count()),
-        Json::Array(items) if depth >= MAX_DEPTH => write!(text, "\"list of {}\"", items.len()),
-        Json::Object(members) if depth >= MAX_DEPTH => {
+        Json::Array(items) if depth >= MAX_SAMPLE_DEPTH => {
+            write!(text, "\"list of {}\"", items.len())
+        }
+        Json::Object(members) if depth >= MAX_SAMPLE_DEPTH => {
             write!(text, "\"object of {}\"", members.len())
         }
         Json::Array(items) => return list(items, depth, text),
@@ -244,6 +246,20 @@ mod tests {
             ("lines".into(), items),
         ]);
         insta::assert_snapshot!(redacted(&args), @r#"{"order":"text of 16","amount":"-number of 4.2 digits","factor":"number with an exponent","express":true,"note":null,"to":{"iban":"text of 16","…":"2 more"},"lines":["text of 16","text of 16","text of 16","2 more"]}"#);
+    }
+
+    #[test]
+    fn a_sample_goes_as_deep_as_the_bound() {
+        let nested = |depth: usize| {
+            let nested = (0..depth).fold(Json::Null, |inner, _| Json::Array(vec![inner]));
+            redacted(&nested)
+        };
+        let (open, close) = ("[".repeat(MAX_SAMPLE_DEPTH), "]".repeat(MAX_SAMPLE_DEPTH));
+        assert_eq!(nested(MAX_SAMPLE_DEPTH), format!("{open}null{close}"));
+        assert_eq!(
+            nested(MAX_SAMPLE_DEPTH + 1),
+            format!("{open}\"list of 1\"{close}")
+        );
     }
 
     #[test]

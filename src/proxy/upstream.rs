@@ -35,7 +35,7 @@ use crate::wire::framing::HeadLimits;
 
 /// hyper's buffer for each direction of an upstream connection: room for the largest head, and
 /// little enough to hold for every connection of a slow agent.
-const MAX_BUFFER: usize = 128 * 1024;
+const MAX_UPSTREAM_BUFFER: usize = 128 * 1024;
 
 /// How long an upstream may take.
 #[derive(Debug, Clone, Copy)]
@@ -168,7 +168,7 @@ impl UpstreamConnection {
         let wire = WireState::upstream(limits);
         let io = TokioIo::new(Guarded::upstream(socket, Rc::clone(&wire)));
         let (sender, driver) = Builder::new()
-            .max_buf_size(MAX_BUFFER)
+            .max_buf_size(MAX_UPSTREAM_BUFFER)
             .handshake(io)
             .await?;
         Ok(Box::new(Self {

@@ -10,7 +10,7 @@ use crate::gate::policy::Pattern;
 use crate::gate::risk::Risk;
 
 /// The most tools that are drafted: an API has no more.
-const MAX_TOOLS: usize = 1000;
+pub(super) const MAX_DRAFTED_TOOLS: usize = 1000;
 
 /// A tool that was drafted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +43,8 @@ pub fn draft(document: &OpenApiDocument<'_>, base: &str) -> Draft {
         let comment = comment_text(&format!("{} {}", operation.method, operation.path));
         let why_not = match Pattern::http(&written) {
             Err(message) => Some(message),
-            Ok(_) if draft.tools.len() >= MAX_TOOLS => {
-                Some(format!("an API has at most {MAX_TOOLS} tools"))
+            Ok(_) if draft.tools.len() >= MAX_DRAFTED_TOOLS => {
+                Some(format!("an API has at most {MAX_DRAFTED_TOOLS} tools"))
             }
             Ok(pattern) => {
                 let other = patterns

@@ -13,7 +13,7 @@ use super::schema::{Converted, convert};
 use crate::gate::policy::schema::parameter::{Form, Within};
 
 /// The most parameters of an operation.
-pub(super) const MAX_PARAMETERS: usize = 200;
+pub(super) const MAX_OPERATION_PARAMETERS: usize = 200;
 
 /// A parameter before its schema is compiled.
 #[derive(Debug)]
@@ -68,10 +68,10 @@ pub(super) fn of(
             {
                 found.push((name, place, parameter));
             }
-            if found.len() > MAX_PARAMETERS {
+            if found.len() > MAX_OPERATION_PARAMETERS {
                 return Err(OpenApiError::at(
                     pointer,
-                    format!("more than {MAX_PARAMETERS} parameters"),
+                    format!("more than {MAX_OPERATION_PARAMETERS} parameters"),
                     "write `parameters` for the tool, with those that matter",
                 ));
             }

@@ -387,6 +387,21 @@ fn g7_a_document_is_full_at_its_bounds() {
 }
 
 #[test]
+fn as_many_tools_are_drafted_as_an_api_has_and_the_others_are_left_out() {
+    let drafted = |count: usize| {
+        let path = |n: usize| (format!("/p{n}"), json!({ "get": {} }));
+        let paths: Map<String, Value> = (0..count).map(path).collect();
+        let document = json!({ "openapi": "3.1.0", "paths": paths });
+        let file = SourceFile::new("shop.json", document.to_string());
+        let draft = draft::draft(&OpenApiDocument::read(&file).unwrap(), "");
+        (draft.tools.len(), draft.left_out)
+    };
+    let most = draft::MAX_DRAFTED_TOOLS;
+    assert_eq!(drafted(most), (most, 0));
+    assert_eq!(drafted(most + 1), (most, 1));
+}
+
+#[test]
 fn g7_an_operation_has_as_many_parameters_as_the_bound_and_no_more() {
     let parameters = |count: usize| {
         let of = |n: usize| json!({ "name": format!("p{n}"), "in": "query", "schema": { "type": "string" } });
@@ -399,7 +414,7 @@ fn g7_an_operation_has_as_many_parameters_as_the_bound_and_no_more() {
         let operation = document.operations()[0].clone();
         parameters::of(&document, &operation, &[]).map(|found| found.len())
     };
-    let most = parameters::MAX_PARAMETERS;
+    let most = parameters::MAX_OPERATION_PARAMETERS;
     assert_eq!(parameters(most).unwrap(), most);
     assert!(parameters(most + 1).is_err());
 }

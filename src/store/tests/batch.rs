@@ -150,3 +150,25 @@ fn a_batch_takes_runs_out_of_the_budget_and_puts_them_back_or_does_neither() {
     );
     world.drain();
 }
+
+#[test]
+fn g7_a_batch_has_as_many_runs_as_the_bound_and_one_more_is_refused() {
+    use crate::journal::revise::MAX_BATCH;
+    let world = World::new();
+    for n in 0..=MAX_BATCH as u64 {
+        let calls = vec![call(n, "api/put", Risk::Low, None)];
+        world.journal.record(run(Some(&format!("r{n}")), calls));
+    }
+    world.settle();
+    let mut keys = world.records.keys(&RunFilter::default()).unwrap();
+    assert_eq!(keys.len(), MAX_BATCH + 1);
+    // None of them is excluded, so that there is nothing to put back.
+    let put_back = |keys| {
+        let change = Change::Reinstate { by: "dana".into() };
+        revise_all(&world, BatchOf::Runs(keys), change).map(|done| done.repeated)
+    };
+    assert_eq!(put_back(keys.clone()), Err(ReviseError::TooMany));
+    keys.pop();
+    assert_eq!(put_back(keys), Ok(MAX_BATCH as u64));
+    world.drain();
+}

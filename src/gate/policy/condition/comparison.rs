@@ -8,7 +8,7 @@ use super::value::{Value, compare_int};
 use crate::gate::json::Json;
 
 /// Values nested deeper than this are not compared. `wire` reads at most 128.
-const MAX_DEPTH: usize = 160;
+const MAX_COMPARED_DEPTH: usize = 160;
 
 impl<'v> Evaluation<'v> {
     pub(super) fn equal(
@@ -18,9 +18,9 @@ impl<'v> Evaluation<'v> {
         depth: usize,
     ) -> Result<'v, bool> {
         self.spend(1)?;
-        if depth > MAX_DEPTH {
+        if depth > MAX_COMPARED_DEPTH {
             return Err(Fault::Bound(format!(
-                "values nested deeper than {MAX_DEPTH} are not compared"
+                "values nested deeper than {MAX_COMPARED_DEPTH} are not compared"
             )));
         }
         let (left, right) = (self.scalar(left.clone())?, self.scalar(right.clone())?);
@@ -137,5 +137,27 @@ fn compare(left: &Value<'_>, right: &Value<'_>) -> Option<Ordering> {
         (Value::Text(left), Value::Text(right)) => Some((**left).cmp(right)),
         (Value::Bool(left), Value::Bool(right)) => Some(left.cmp(right)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::budget::burn::BurnRates;
+    use crate::gate::policy::facts::Facts;
+
+    #[test]
+    fn g7_values_are_compared_as_deep_as_the_bound() {
+        let is_compared = |depth: usize| {
+            let (burn, deep) = (
+                BurnRates::default(),
+                (0..depth).fold(Json::Null, |inner, _| Json::Array(vec![inner])),
+            );
+            let facts = Facts::none(&burn);
+            let value = Value::Json(&deep);
+            Evaluation::over(&facts).equal(&value, &value, 0).is_ok()
+        };
+        assert!(is_compared(MAX_COMPARED_DEPTH));
+        assert!(!is_compared(MAX_COMPARED_DEPTH + 1));
     }
 }

@@ -21,7 +21,7 @@ mod variables;
 pub const MAX_NESTED: usize = 2;
 
 /// How deep an expression nests. Evaluation recurses, on stacks that are not ours to size.
-pub const MAX_DEPTH: usize = 64;
+pub const MAX_EXPRESSION_DEPTH: usize = 64;
 
 /// The most memory that a regular expression compiles to, in bytes.
 pub(super) const MAX_REGEX: usize = 256 * 1024;
@@ -54,10 +54,10 @@ impl<'s> Lowering<'s> {
     }
 
     pub(super) fn lower(&mut self, expr: &'s IdedExpr, depth: usize) -> Lowered {
-        if depth > MAX_DEPTH {
+        if depth > MAX_EXPRESSION_DEPTH {
             return self.refuse(
                 expr,
-                format!("the expression nests deeper than {MAX_DEPTH}"),
+                format!("the expression nests deeper than {MAX_EXPRESSION_DEPTH}"),
                 "split it into several rules",
             );
         }

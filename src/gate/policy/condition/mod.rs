@@ -36,7 +36,7 @@ mod tests;
 mod value;
 
 pub use evaluate::{MAX_ELEMENTS, MAX_STEPS};
-pub use lower::{MAX_DEPTH, MAX_NESTED};
+pub use lower::{MAX_EXPRESSION_DEPTH, MAX_NESTED};
 pub use reads::Reads;
 pub use scope::{BadCondition, ConditionScope};
 

@@ -16,7 +16,7 @@ pub(super) const MAX_EXPANDED: usize = 10_000;
 pub(super) const MAX_IN_PLACE: usize = 16;
 
 /// How deep a schema nests, as JSON.
-pub(super) const MAX_DEPTH: usize = 100;
+pub(super) const MAX_SCHEMA_DEPTH: usize = 100;
 
 /// How deep arguments may nest for a schema; `None` where their depth does not multiply its work.
 pub(super) type ArgumentDepth = Option<usize>;
@@ -26,8 +26,8 @@ pub(super) type ArgumentDepth = Option<usize>;
 /// # Errors
 /// A sentence about what is wrong with it.
 pub(super) fn check(source: &Value) -> Result<ArgumentDepth, String> {
-    if depth_of(source, MAX_DEPTH).is_none() {
-        return Err(format!("the schema nests deeper than {MAX_DEPTH}"));
+    if depth_of(source, MAX_SCHEMA_DEPTH).is_none() {
+        return Err(format!("the schema nests deeper than {MAX_SCHEMA_DEPTH}"));
     }
     let mut walk = Walk {
         root: source,

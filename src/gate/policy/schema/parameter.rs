@@ -56,7 +56,7 @@ pub struct Parameter {
 }
 
 /// The most elements of a list. Beyond it the list is refused: each costs a step of the schema.
-pub const MAX_ELEMENTS: usize = 1000;
+pub const MAX_LIST_ELEMENTS: usize = 1000;
 
 impl Parameter {
     /// Every way in which a call does not satisfy it; empty when it does.
@@ -90,10 +90,10 @@ impl Parameter {
             (Form::Pipes, [text]) => text.split('|').collect(),
             (_, elements) => elements.iter().map(|element| &**element).collect(),
         };
-        if elements.len() > MAX_ELEMENTS {
+        if elements.len() > MAX_LIST_ELEMENTS {
             return Ok(vec![self.violation(
                 "",
-                format!("must have at most {MAX_ELEMENTS} elements"),
+                format!("must have at most {MAX_LIST_ELEMENTS} elements"),
             )]);
         }
         Ok(self.judged(schema, &elements))
@@ -306,10 +306,16 @@ mod tests {
             judge(Form::Spaces, list(), &[("limit", "1 2")]).unwrap(),
             ""
         );
-        let long = Box::leak("1,".repeat(MAX_ELEMENTS).into_boxed_str());
+        let endless = || json!({ "type": "array", "items": { "type": "string" } });
+        let full = Box::leak(",".repeat(MAX_LIST_ELEMENTS - 1).into_boxed_str());
         assert_eq!(
-            judge(Form::Commas, list(), &[("limit", long)]).unwrap(),
-            format!("query.limit must have at most {MAX_ELEMENTS} elements")
+            judge(Form::Commas, endless(), &[("limit", full)]).unwrap(),
+            ""
+        );
+        let long = Box::leak(",".repeat(MAX_LIST_ELEMENTS).into_boxed_str());
+        assert_eq!(
+            judge(Form::Commas, endless(), &[("limit", long)]).unwrap(),
+            format!("query.limit must have at most {MAX_LIST_ELEMENTS} elements")
         );
     }
 }

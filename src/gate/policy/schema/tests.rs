@@ -322,10 +322,17 @@ fn a_schema_is_full_at_its_maxima() {
             .contains("expands to more than")
     );
     let deep = |depth: usize| {
-        (1..depth / 2).fold(json!({}), |inner, _| json!({"properties": {"a": inner}}))
+        (1..depth).fold(json!({}), |inner, _| {
+            json!({"default": [inner]})["default"].take()
+        })
     };
-    assert!(Schema::compile(deep(bounds::MAX_DEPTH)).is_ok());
-    assert!(Schema::compile(deep(bounds::MAX_DEPTH + 4)).is_err());
+    let deep = |depth: usize| json!({ "default": deep(depth - 1) });
+    assert!(bounds::check(&deep(bounds::MAX_SCHEMA_DEPTH)).is_ok());
+    assert!(
+        bounds::check(&deep(bounds::MAX_SCHEMA_DEPTH + 1))
+            .unwrap_err()
+            .contains("nests deeper")
+    );
 }
 
 #[test]

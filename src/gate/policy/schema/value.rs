@@ -8,7 +8,7 @@ use crate::gate::json::{Json, exact_binary64};
 
 /// The longest text of a schema that is repeated to an agent, in characters: an enum of a thousand
 /// names helps nobody.
-const MAX_TOLD: usize = 160;
+const MAX_QUOTED: usize = 160;
 
 /// The validator's form of `json`. Integers of 64 bits stay exact, and an integral number is the
 /// same integer in every spelling.
@@ -67,15 +67,15 @@ pub(super) fn number_of(number: &str) -> Option<Number> {
 
 /// A text as it is repeated: on one line and not too long.
 pub(super) fn quoted(text: &str) -> Cow<'_, str> {
-    if text.chars().nth(MAX_TOLD).is_none() && !text.contains(char::is_control) {
+    if text.chars().nth(MAX_QUOTED).is_none() && !text.contains(char::is_control) {
         return Cow::Borrowed(text);
     }
     let mut shown: String = text
         .chars()
-        .take(MAX_TOLD)
+        .take(MAX_QUOTED)
         .map(|letter| if letter.is_control() { ' ' } else { letter })
         .collect();
-    if text.chars().nth(MAX_TOLD).is_some() {
+    if text.chars().nth(MAX_QUOTED).is_some() {
         shown.push('…');
     }
     Cow::Owned(shown)
@@ -87,5 +87,17 @@ pub(super) fn escaped(name: &str) -> Cow<'_, str> {
         Cow::Owned(name.replace('~', "~0").replace('/', "~1"))
     } else {
         Cow::Borrowed(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_repeated_up_to_its_bound() {
+        let whole = "é".repeat(MAX_QUOTED);
+        assert_eq!(quoted(&whole), whole);
+        assert_eq!(quoted(&format!("{whole}x")), format!("{whole}…"));
     }
 }

@@ -13,8 +13,12 @@ fn an_expression_is_full_at_its_maximum() {
             .contains("at most 4096 bytes")
     );
     let sum = |terms: usize| format!("args.x{} > 1", " + 1".repeat(terms));
-    assert!(Condition::compile(&sum(MAX_DEPTH - 2), ConditionScope::Request).is_ok());
-    assert!(bad(&sum(MAX_DEPTH - 1)).message.contains("nests deeper"));
+    assert!(Condition::compile(&sum(MAX_EXPRESSION_DEPTH - 2), ConditionScope::Request).is_ok());
+    assert!(
+        bad(&sum(MAX_EXPRESSION_DEPTH - 1))
+            .message
+            .contains("nests deeper")
+    );
     assert!(
         Condition::compile(
             &format!("args.x > 1{}", " || args.y > 2".repeat(250)),
