@@ -4,8 +4,8 @@
 //! order is written in [`shard`].
 //!
 //! Data lies below, each with its own rules: [`shard`], [`runs`], [`caps`], [`dedup`] and their
-//! like. [`living`] holds it together, and above it lies what is done with it: for calls in
-//! [`call`], by people in [`people`], and as time passes in [`upkeep`].
+//! like. `living` holds it together, and above it lies what is done with it: for calls in
+//! [`call`], by people in [`people`], and as time passes in `upkeep`.
 
 pub use self::living::{Capacity, Ledger};
 pub use self::workflow::{Table, VerdictCounts, WorkflowHandle};

@@ -33,13 +33,13 @@ fn high() -> Rules {
     rules
 }
 
-fn places(desk: &Desk) -> SlotUsage {
+fn usage(desk: &Desk) -> SlotUsage {
     let handle = desk.handle("refunds");
     handle.shard.exposure().usage(&handle.shard.status())
 }
 
 fn taken(desk: &Desk) -> (u32, u32) {
-    (places(desk).all_taken, places(desk).high_taken)
+    (usage(desk).all_taken, usage(desk).high_taken)
 }
 
 fn ends(permit: Permit, modes: Vec<(FailureMode, &'static str)>) {
@@ -162,7 +162,7 @@ fn a_place_comes_back_with_the_run_and_not_with_the_call() {
         passed(in_run(&desk, "b", "api/note")).0,
         vec![(FailureMode::WrongAction, "")],
     );
-    assert_eq!((places(&desk).all, taken(&desk)), (2, (1, 0)));
+    assert_eq!((usage(&desk).all, taken(&desk)), (2, (1, 0)));
     // A run that is in B already takes none.
     ends(passed(in_run(&desk, "b", "api/mail")).0, Vec::new());
     ends(passed(in_run(&desk, "d", "api/mail")).0, Vec::new());
@@ -197,7 +197,7 @@ fn a_failed_run_that_goes_on_to_a_high_call_needs_room_in_that_budget() {
     assert_eq!(taken(&desk), (2, 3));
     ends(permit, Vec::new());
     // It is in that budget now, which has room for two, and both are taken.
-    assert_eq!((places(&desk).high, taken(&desk)), (2, (2, 2)));
+    assert_eq!((usage(&desk).high, taken(&desk)), (2, (2, 2)));
 }
 
 #[test]
@@ -212,6 +212,6 @@ fn after_a_crash_what_was_under_way_is_booked_and_every_place_is_free() {
         .collect();
     desk.journal.write();
     let after = desk.crash(desk.entries().len());
-    assert_eq!((places(&after).all, taken(&after)), (1, (0, 0)));
+    assert_eq!((usage(&after).all, taken(&after)), (1, (0, 0)));
     drop(under_way);
 }
