@@ -1,8 +1,8 @@
 //! Translates what was written into gate values: policy files and `burngate.yaml`.
 //!
-//! `source` is what was written, with positions; `lower` is what it means, validated, with every error
-//! of every file at once. Both are pure and take the time as an argument. Only [`files`] reads
-//! anything, bounded. What a value means for a call is decided in `gate`.
+//! `source` is what was written, with positions; `lower` is what it means, validated, with every
+//! error of every file at once. Both are pure and take the time as an argument. Only [`files`]
+//! reads anything, bounded. What a value means for a call is decided in `gate`.
 
 pub mod diagnostics;
 pub mod evidence;

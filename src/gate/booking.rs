@@ -6,8 +6,8 @@
 //!
 //! A run is judged by what its charges counted as when they became known, never by today's
 //! objective: a policy that stops counting a mode must not pardon old failures through an unrelated
-//! retraction. Nothing here decides when a run is booked, or what a change does to a budget: that is
-//! the fold's, which reads the events that are made here (G12).
+//! retraction. Nothing here decides when a run is booked, or what a change does to a budget: that
+//! is the fold's, which reads the events that are made here (G12).
 
 use super::name::WorkflowName;
 use super::outcome::FailureMode;

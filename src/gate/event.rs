@@ -147,14 +147,14 @@ pub enum Event {
     },
     /// A mode was reported of a run that had been booked.
     Reported {
-        /// What it does to the books.
+        /// What it changes about the counts.
         revision: Revision,
         /// What went wrong.
         charge: Charge,
     },
     /// A report was taken back.
     Retracted {
-        /// What it does to the books.
+        /// What it changes about the counts.
         revision: Revision,
         /// The mode that no longer holds.
         mode: FailureMode,
@@ -165,7 +165,7 @@ pub enum Event {
     },
     /// An operator took a run out of the budget.
     Excluded {
-        /// What it does to the books.
+        /// What it changes about the counts.
         revision: Revision,
         /// Why.
         reason: Arc<str>,
@@ -177,14 +177,14 @@ pub enum Event {
     },
     /// An operator put an excluded run back.
     Reinstated {
-        /// What it does to the books.
+        /// What it changes about the counts.
         revision: Revision,
         /// Who.
         by: PersonName,
     },
     /// Somebody found out whether a call whose answer was lost was executed.
     Reconciled {
-        /// What it does to the books.
+        /// What it changes about the counts.
         revision: Revision,
         /// The call.
         call: CallId,
@@ -201,7 +201,7 @@ pub enum Event {
     },
     /// More was seen of a booked run before it ended.
     Noted {
-        /// What it does to the books.
+        /// What it changes about the counts.
         revision: Revision,
     },
     /// Something was reported of an open run that changes nothing about how it stands: what costs
@@ -214,7 +214,7 @@ pub enum Event {
     },
     /// A person or a system judged a run.
     Checked {
-        /// What it does to the books.
+        /// What it changes about the counts.
         revision: Revision,
         /// Who.
         by: PersonName,

@@ -61,7 +61,7 @@ pub struct Charge {
     pub reference: Option<Arc<str>>,
 }
 
-/// What a run stands as in the books.
+/// How a run counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mark {

@@ -48,10 +48,11 @@ pub trait Journal: Send + Sync {
     /// Changes how many booked runs stand: all of them, in one transaction, or none.
     fn revise_all(&self, batch: Batch) -> Receipt<Result<RevisedAll, ReviseError>>;
 
-    /// The highest number of the runs that are on record under `run`, an id that calls give, and its
-    /// continuations ([`crate::gate::booking::ids`]): 0 where there is none. Looked up once for a
-    /// run that opens under an id of which the process does not know that it ended: in an index, so
-    /// that it may wait for a disk to read a page. A journal that keeps no run index knows of none.
+    /// The highest number of the runs that are on record under `run`, an id that calls give, and
+    /// its continuations ([`crate::gate::booking::ids`]): 0 where there is none. Looked up once for
+    /// a run that opens under an id of which the process does not know that it ended: in an index,
+    /// so that it may wait for a disk to read a page. A journal that keeps no run index knows of
+    /// none.
     fn last_number(
         &self,
         workflow: &WorkflowName,

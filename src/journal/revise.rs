@@ -1,4 +1,4 @@
-//! Changes to runs that were booked: which run is meant, what changes, and what came of it.
+//! Changes to runs that were booked: which run, what changes, and what came of it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::gate::name::{AgentName, CallId, RunId, Subject, ToolName, WorkflowNam
 use crate::gate::run::Mark;
 use crate::gate::time::Time;
 
-/// Which run is meant.
+/// Which run to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunTarget {
     /// By its id; workflow and agent where they are needed to tell runs apart.

@@ -84,8 +84,8 @@ impl From<StoreFault> for Unsound {
 }
 
 /// Verifies the journal of the ledger in `dir` from its first row, against what the gate
-/// acknowledged last and against what was `known` before; `each` is told of every row. Reads only;
-/// a gate may be running on it.
+/// acknowledged last and against what was `known` before; `each` is called with every row. Reads
+/// only; a gate may be running on it.
 ///
 /// # Errors
 /// The first thing that is not right.

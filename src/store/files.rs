@@ -145,8 +145,8 @@ impl Directory {
         File::open(&self.path)?.sync_all()
     }
 
-    /// Moves the files of the ledger that is there into a new directory beside them. Returns the new
-    /// directory's path.
+    /// Moves the files of the ledger that is there into a new directory beside them. Returns the
+    /// new directory's path.
     pub(super) fn set_aside(&self, now: Time) -> io::Result<PathBuf> {
         let mut aside = self.path.join(format!("{LOST}{}", now.as_millis()));
         let mut number = 1;

@@ -62,8 +62,8 @@ pub struct Store {
     pub(super) fault: Arc<super::tests::DiskFault>,
 }
 
-/// The writer at work. Dropped without [`RunningWriter::drain`], it writes what is queued if it can, and
-/// nothing waits for it.
+/// The writer at work. Dropped without [`RunningWriter::drain`], it writes what is queued if it
+/// can, and nothing waits for it.
 #[must_use = "a writer that is dropped stops"]
 pub struct RunningWriter {
     queue: Arc<WriterQueue>,
@@ -126,7 +126,7 @@ impl Store {
 }
 
 impl RunningWriter {
-    /// Writes everything that was handed over, closes the books with a snapshot, and waits for
+    /// Writes everything that was handed over, writes a last snapshot, and waits for
     /// that.
     pub fn drain(mut self) -> Result<(), Unavailable> {
         self.queue.end(WriterEnding::Drain);

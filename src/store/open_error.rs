@@ -1,11 +1,11 @@
-//! Why a ledger is not opened. Every message ends in the way out.
+//! Why a ledger is not opened. Every message ends with what to do about it.
 
 use std::io;
 use std::path::PathBuf;
 
 use super::chain::BadRow;
 
-/// Why a ledger cannot be opened. Every message ends in the way out.
+/// Why a ledger cannot be opened. Every message ends with what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// There is none, and there should be.
@@ -63,7 +63,7 @@ pub enum OpenError {
         "the ledger is damaged ({0}); restore it from a copy, or start with --accept-loss: then every workflow starts burned"
     )]
     Damaged(String),
-    /// The disk, or its permissions, are in the way.
+    /// The disk failed, or its permissions do not allow it.
     #[error("the ledger cannot be reached ({0}); nothing was changed")]
     Disk(String),
 }
@@ -75,8 +75,8 @@ impl From<io::Error> for OpenError {
 }
 
 impl OpenError {
-    /// Is there no way to this ledger but to give it up? A disk that is in the way may get out of
-    /// it, and another process is using its own.
+    /// Is this ledger lost, so that only a new one can be opened? A disk may recover, and a ledger
+    /// that another process uses is not lost.
     pub(super) const fn is_loss(&self) -> bool {
         match self {
             OpenError::NoLedger { .. }

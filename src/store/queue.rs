@@ -225,7 +225,7 @@ impl WriterQueue {
         self.wake.notify_one();
     }
 
-    /// Nobody writes any more: whoever waits is told.
+    /// The writer is gone: everybody who waits gets an error.
     pub(super) fn close(&self) {
         let mut inside = self.lock();
         inside.closed = true;

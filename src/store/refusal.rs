@@ -1,5 +1,5 @@
-//! What happens to the queued when the disk fails: who is told, what is dropped, and what is kept
-//! until it can be written (G7, G9).
+//! What happens to queued entries when the disk fails: who gets an error, what is dropped, and what
+//! is kept until it can be written (G7, G9).
 
 use std::collections::VecDeque;
 
@@ -46,7 +46,7 @@ pub(super) fn refuse(jobs: VecDeque<Job>) -> (VecDeque<Job>, Vec<Written>) {
 /// Undoes, in an event, what was refused and turned out to be written.
 pub(super) fn take_back(entry: &Entry, now: Time) -> Option<Entry> {
     let event = match &entry.event {
-        // Its caller was told no, so not a byte of it went upstream.
+        // Its caller got an error, so not a byte of it went upstream.
         Event::Admitted(admission) => Event::Settled {
             call: admission.call,
             executed: Executed::No,

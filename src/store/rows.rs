@@ -203,8 +203,8 @@ impl RunNames for IndexedNames<'_, '_> {
     }
 }
 
-/// The highest number among the run that is called `base`, which counts as 1, and its continuations;
-/// 0 where there is none.
+/// The highest number among the run that is called `base`, which counts as 1, and its
+/// continuations; 0 where there is none.
 pub(super) fn last_number(
     connection: &Connection,
     base: &str,

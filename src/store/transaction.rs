@@ -1,8 +1,8 @@
 //! One transaction after the other: folds what was handed over, and writes it with what followed
 //! from it.
 //!
-//! A [`Transaction`] belongs to one connection and is begun again after each commit. When it fails it
-//! is thrown away with its fold, which had run ahead of the disk, and both are read anew.
+//! A [`Transaction`] belongs to one connection and is begun again after each commit. When it fails
+//! it is thrown away with its fold, which had run ahead of the disk, and both are read anew.
 
 use std::collections::{BTreeMap, HashMap, btree_map};
 

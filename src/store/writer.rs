@@ -3,8 +3,8 @@
 //! Everything queued goes into one transaction, so that a commit's price is shared (group commit).
 //! A transaction that fails is never assumed: the connection is closed, the file opened and read
 //! anew, and only a transaction that succeeds on it makes the journal ready again (F3-F5).
-//! Meanwhile whoever waits is told that the journal is unavailable; facts stay queued, and what
-//! would only have opened something is dropped.
+//! Until then everybody who waits gets `Unavailable`; facts stay queued, and what would only have
+//! opened something is dropped.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -264,7 +264,7 @@ impl Writer {
         })
     }
 
-    /// The transaction is durable: says so to everybody, the head file first.
+    /// The transaction is durable: writes the head file, then answers everybody who waits.
     fn acknowledge(&self, loaded: &LoadedState, mut jobs: VecDeque<Job>, done: Committed) {
         let acknowledged = Acknowledged {
             commits: loaded.commits,

@@ -1,5 +1,5 @@
-//! What an expression of a policy is about: the calls that it judges, and the bytes of the file that
-//! a part of it is written in.
+//! What an expression of a policy is about: the calls that it judges, and the bytes of the file
+//! that a part of it is written in.
 
 use crate::config::diagnostics::SourceFile;
 use crate::config::source::setting::At;

@@ -380,8 +380,8 @@ fn tools(apis: &[InFile<Box<ApiDocument>>]) -> BTreeMap<ToolName, Option<Risk>> 
     tools
 }
 
-/// The tools that strict validation holds: those without a schema that do more than read. The rule itself is the
-/// gate's (`policy::judge`).
+/// The tools that strict validation holds: those without a schema that do more than read. The rule
+/// itself is the gate's (`policy::judge`).
 fn without_schema(apis: &[InFile<LoweredApi>], notes: &[Notes<'_>]) -> BTreeSet<ToolName> {
     // An MCP server describes its own tools; and a schema that could not be read has been
     // reported.

@@ -1,5 +1,5 @@
-//! Checks that a condition reads only what its calls have, and that it can be true at all. A rule that can never
-//! match protects nothing, though it looks as if it did.
+//! Checks that a condition reads only what its calls have, and that it can be true at all. A rule
+//! that can never match protects nothing, though it looks as if it did.
 
 use serde_json::Value;
 

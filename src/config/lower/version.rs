@@ -1,8 +1,8 @@
 //! Digests of what policies mean: the version of a set, and the definition of a tool.
 //!
-//! They are taken over JSON with sorted members and without file positions, so that a moved line, a comment or another
-//! order of keys is the same policy. Evidence tables are left out: they follow from the target, and
-//! their floats must not decide a version.
+//! They are taken over JSON with sorted members and without file positions, so that a moved line, a
+//! comment or another order of keys is the same policy. Evidence tables are left out: they follow
+//! from the target, and their floats must not decide a version.
 
 use std::fmt::Write as _;
 

@@ -55,7 +55,7 @@ pub(super) fn of(
                     .and_then(Value::as_str)
                     .map(str::to_owned)
             };
-            let (Some(name), Some(place)) = (text("name"), text("in")) else {
+            let (Some(name), Some(part)) = (text("name"), text("in")) else {
                 return Err(OpenApiError::at(
                     parameter.pointer,
                     "a parameter needs `name` and `in`",
@@ -64,9 +64,9 @@ pub(super) fn of(
             };
             if !found
                 .iter()
-                .any(|(other, other_place, _)| *other == name && *other_place == place)
+                .any(|(other, other_part, _)| *other == name && *other_part == part)
             {
-                found.push((name, place, parameter));
+                found.push((name, part, parameter));
             }
             if found.len() > MAX_OPERATION_PARAMETERS {
                 return Err(OpenApiError::at(
@@ -78,8 +78,8 @@ pub(super) fn of(
         }
     }
     let mut described = Vec::new();
-    for (name, place, parameter) in found {
-        let (name, within) = match place.as_str() {
+    for (name, part, parameter) in found {
+        let (name, within) = match part.as_str() {
             "query" => (name, Within::Query),
             "path" => match captures.iter().find(|(ours, _)| *ours == name) {
                 Some((_, capture)) => (capture.clone(), Within::Path),

@@ -1,9 +1,9 @@
 //! Reads typed documents from the tree, and goes on after an error.
 //!
 //! The source types derive `Deserialize`; this deserializer gives them the position of every value.
-//! Unknown and repeated keys are reported here, with the key that was probably intended. A value that
-//! does not fit is reported and becomes [`Setting::Bad`](super::setting::Setting::Bad), so that one
-//! bad tool hides neither its neighbours nor its own other mistakes.
+//! Unknown and repeated keys are reported here, with the key that was probably intended. A value
+//! that does not fit is reported and becomes [`Setting::Bad`](super::setting::Setting::Bad), so
+//! that one bad tool hides neither its neighbours nor its own other mistakes.
 
 use std::cell::RefCell;
 use std::fmt;

@@ -360,8 +360,8 @@ pub struct RunEntry {
     pub max: Setting<Interval>,
     /// No run has more calls.
     pub calls: Setting<u32>,
-    /// From which time on the same call is refused in one run: with 10, the tenth is. Reads may come
-    /// twenty times as often within a minute.
+    /// From which time on the same call is refused in one run: with 10, the tenth is. Reads may
+    /// come twenty times as often within a minute.
     pub r#loop: Setting<u32>,
     /// Whether a run that is never finished counts as a timeout: `required` or `optional`.
     pub finish: Setting<FinishWord>,

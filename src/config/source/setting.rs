@@ -1,7 +1,7 @@
 //! One setting of a document: absent, bad, or given with where it was written.
 //!
-//! A setting is read by the deserializer of `decode`, which knows positions; serde is asked for it by
-//! a name that no document has.
+//! A setting is read by the deserializer of `decode`, which knows positions; serde is asked for it
+//! by a name that no document has.
 
 use std::fmt;
 use std::marker::PhantomData;

@@ -143,8 +143,8 @@ impl BookedRun {
         }
     }
 
-    /// Does `change` wait for the run's end? What goes on can get worse; in any other way it is judged
-    /// by all that it came to.
+    /// Does `change` wait for the run's end? What goes on can get worse; in any other way it is
+    /// judged by all that it came to.
     #[must_use]
     pub const fn must_end_before(&self, change: &Change) -> bool {
         self.open && !matches!(change, Change::Report(_))
@@ -322,7 +322,8 @@ impl BookedRun {
         Err(Unchangeable::Nothing(why_not))
     }
 
-    /// A judgement of a run that may not have been drawn. Where it waits for one, it no longer does.
+    /// A judgement of a run that may not have been drawn. Where it waits for one, it no longer
+    /// does.
     fn check(&self, right: bool, by: &PersonName) -> Option<Changed> {
         if self.seen.judged(right) == self.seen {
             return None;

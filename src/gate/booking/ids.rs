@@ -42,10 +42,10 @@ pub struct TouchingRun<R> {
     pub row: R,
 }
 
-/// Why no run is meant.
+/// Why an id or an object does not identify one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotOne {
-    /// There is none. Where open runs were named, one of them is meant.
+    /// There is no booked run. Where open runs were given, it is one of them.
     Unknown,
     /// There are several.
     Several(Vec<Candidate>),
@@ -81,8 +81,8 @@ pub enum Belongs<R> {
     Nowhere(Option<RunId>),
 }
 
-/// The row that the run belongs to which whoever hands it over calls `run`; `call` is its only call,
-/// where that is the run.
+/// The row that the run belongs to which whoever hands it over calls `run`; `call` is its only
+/// call, where that is the run.
 ///
 /// # Errors
 /// What `names` cannot read.
@@ -165,14 +165,14 @@ pub fn numbered(base: &str, number: u64) -> RunId {
     }
 }
 
-/// A number above those of all runs so far under an id of which that cannot be looked up, because the
-/// journal is unwell: numbers are given out one by one, and this one counts seconds.
+/// A number above those of all runs so far under an id of which that cannot be looked up, because
+/// the journal is unwell: numbers are given out one by one, and this one counts seconds.
 #[must_use]
 pub fn above_all(now: Time) -> u64 {
     u64::try_from(now.as_millis() / 1_000).unwrap_or(1)
 }
 
-/// The name that the books of a workflow are kept under now, where it was renamed since.
+/// The present name of a workflow that may have been renamed since.
 #[must_use]
 pub fn present_name(state: &State, workflow: &WorkflowName) -> WorkflowName {
     if state.workflow(workflow).is_some() {

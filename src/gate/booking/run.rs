@@ -116,8 +116,8 @@ impl BookedRun {
         }
     }
 
-    /// Something more was said of it while it went on: by then it may stand as anything, and what is
-    /// added moves only what it shows.
+    /// Something more was said of it while it went on: by then it may stand as anything, and what
+    /// is added moves only what it shows.
     #[must_use]
     pub fn remark(
         &self,

@@ -216,7 +216,7 @@ impl Account {
         turns
     }
 
-    /// Which counts a posting that is on the books added a failure to, and the critical modes of a
+    /// Which counts a booked posting added a failure to, and the critical modes of a
     /// run that came back by it.
     fn adds(
         &mut self,
@@ -451,7 +451,7 @@ impl Account {
         soon || old_failures
     }
 
-    /// Leaves a burn: to whatever the books say now, but never straight back in.
+    /// Leaves a burn, for the posture that the counts give now, which is never burned or breached.
     fn leave(&mut self, objective: &Objective, now: Time, turns: &mut Vec<Turn>) {
         if let Some(burn) = self.burns.last_mut().filter(|burn| burn.left.is_none()) {
             burn.left = Some(now);

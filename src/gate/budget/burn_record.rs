@@ -1,7 +1,8 @@
-//! One burn: an entry into burned or breached, the failures that it rests on, and what became of it.
+//! One burn: an entry into burned or breached, the failures that it rests on, and what became of
+//! it.
 //!
-//! What a burn rests on is kept true to late facts. A burn whose failures were all taken back is void:
-//! nothing follows from it any more.
+//! What a burn rests on is kept true to late facts. A burn whose failures were all taken back is
+//! void: nothing follows from it any more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -106,8 +107,8 @@ impl BurnRecord {
         }
     }
 
-    /// Takes a late fact about one of its runs with critical modes into account. Returns the modes of
-    /// a run that came back into the budget by it.
+    /// Takes a late fact about one of its runs with critical modes into account. Returns the modes
+    /// of a run that came back into the budget by it.
     pub(super) fn revise_critical(&mut self, posting: &Posting) -> Option<BTreeSet<FailureMode>> {
         let run = posting.run.as_ref()?;
         let critical = self

@@ -1,8 +1,8 @@
 //! Everything that is remembered of what was done, within bounds.
 //!
-//! The book records; it refuses nothing that was admitted. Who asks for a place asks [`DedupIndex::room`]
-//! first, and a call for which there is none is held: what was done is never forgotten to make room
-//! (G7).
+//! The book records; it refuses nothing that was admitted. Who asks for a place asks
+//! [`DedupIndex::room`] first, and a call for which there is none is held: what was done is never
+//! forgotten to make room (G7).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::gate::time::{Time, minutes};
 pub const MAX_WORKS: usize = 100_000;
 /// The most idempotency keys that are remembered at once.
 pub const MAX_KEYS: usize = 100_000;
-/// The most of them of one workflow: no agent's keys are in the way of another workflow's (G11).
+/// The most of them of one workflow, so that no workflow's keys use up another's room (G11).
 pub const MAX_KEYS_EACH: usize = 25_000;
 /// The most cells of all sums together.
 pub const MAX_CELLS: usize = 200_000;
@@ -81,7 +81,7 @@ pub struct DedupIndex {
 }
 
 impl DedupIndex {
-    /// The call that last did this work and stands in the way of another at `now`, `but` this one.
+    /// The call that last did this work and blocks another at `now`, `but` this one.
     #[must_use]
     pub fn done(
         &self,
@@ -188,9 +188,9 @@ impl DedupIndex {
         for work in &operation.works {
             let dones = self.works.entry(work.work).or_default();
             // By time, whoever was written first: the living state and the fold keep the same list.
-            let place =
+            let index =
                 dones.partition_point(|done| (done.at, done.doer.call) < (operation.at, doer.call));
-            dones.insert(place, done(work.keep));
+            dones.insert(index, done(work.keep));
             self.known += 1;
         }
         if let Some(Keyed { key, payload }) = operation.key {

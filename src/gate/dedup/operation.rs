@@ -1,5 +1,5 @@
-//! One call as far as it is remembered: the work it does, its idempotency key, what it adds to which
-//! sums, and what became of it.
+//! One call as far as it is remembered: the work it does, its idempotency key, what it adds to
+//! which sums, and what became of it.
 
 use std::time::Duration;
 
@@ -128,7 +128,7 @@ pub struct EarlierCall {
 }
 
 impl EarlierCall {
-    /// Does it stand in the way at `now`, where the work is asked for again within `within`? A call
+    /// Does it block a call at `now`, where the work is asked for again within `within`? A call
     /// that is under way does, however long it takes.
     #[must_use]
     pub fn stands(&self, within: Duration, now: Time) -> bool {

@@ -43,15 +43,15 @@ impl Series {
         }
         let at = rounded(at, grain);
         let until = at.plus(keep);
-        let place = self.cells.partition_point(|cell| cell.at < at);
-        match self.cells.get_mut(place) {
+        let index = self.cells.partition_point(|cell| cell.at < at);
+        match self.cells.get_mut(index) {
             Some(cell) if cell.at == at => {
                 cell.amount = cell.amount.plus(amount);
                 cell.until = cell.until.max(until);
                 false
             }
             _ => {
-                self.cells.insert(place, Cell { at, until, amount });
+                self.cells.insert(index, Cell { at, until, amount });
                 true
             }
         }
@@ -60,14 +60,14 @@ impl Series {
     /// Takes `amount`, which was added at `at`, out again. True where its cell is gone.
     pub fn give_back(&mut self, at: Time, amount: Amount, grain: Duration) -> bool {
         let at = rounded(at, grain);
-        let place = self.cells.partition_point(|cell| cell.at < at);
-        let Some(cell) = self.cells.get_mut(place).filter(|cell| cell.at == at) else {
+        let index = self.cells.partition_point(|cell| cell.at < at);
+        let Some(cell) = self.cells.get_mut(index).filter(|cell| cell.at == at) else {
             return false;
         };
         cell.amount = cell.amount.less(amount);
         let is_empty = cell.amount == Amount::ZERO;
         if is_empty {
-            self.cells.remove(place);
+            self.cells.remove(index);
         }
         is_empty
     }

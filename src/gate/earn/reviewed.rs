@@ -61,8 +61,8 @@ impl ReviewedRuns {
             .for_each(|reviewed| reviewed.checked = true);
     }
 
-    /// A run stands as `mark` now. Returns the steps that would have released a call of it, where it
-    /// went wrong.
+    /// A run stands as `mark` now. Returns the steps that would have released a call of it, where
+    /// it went wrong.
     pub(super) fn run_marked(&mut self, run: &RunRef, mark: Mark) -> Vec<StepName> {
         let Some(index) = self.0.iter().position(|reviewed| reviewed.run == *run) else {
             return Vec::new();
@@ -83,8 +83,8 @@ impl ReviewedRuns {
         }
     }
 
-    /// How many runs speak for or against `step` at `now`, and how many of them against it. A run that
-    /// was found right counts `settle` after its approval.
+    /// How many runs speak for or against `step` at `now`, and how many of them against it. A run
+    /// that was found right counts `settle` after its approval.
     pub(super) fn judged(&self, step: &StepName, settle: Duration, now: Time) -> (i64, i64) {
         let of_step = self
             .0
@@ -99,8 +99,8 @@ impl ReviewedRuns {
         (runs, wrong)
     }
 
-    /// A held call of `run` that `steps` would have released was decided at `at`. `None` where no step
-    /// is concerned.
+    /// A held call of `run` that `steps` would have released was decided at `at`. `None` where no
+    /// step is concerned.
     pub(super) fn note(
         &mut self,
         run: &RunRef,

@@ -1,4 +1,5 @@
-//! The steps of a policy: what a workflow can earn, after how long, and whether that comes by itself.
+//! The steps of a policy: what a workflow can earn, after how long, and whether that comes by
+//! itself.
 
 use std::sync::Arc;
 use std::time::Duration;

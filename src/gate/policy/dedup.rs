@@ -1,8 +1,8 @@
 //! What a policy says of work that was done before, of work that is undone, and of sums and counts:
 //! the rules, and what they read of one call.
 //!
-//! What was done before is not known here. A [`DedupReading`](reading::DedupReading) says under which texts a
-//! call's work is known and what it adds to which sums.
+//! What was done before is not known here. A [`DedupReading`](reading::DedupReading) says under
+//! which texts a call's work is known and what it adds to which sums.
 
 use std::fmt;
 use std::time::Duration;

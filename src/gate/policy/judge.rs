@@ -66,8 +66,8 @@ enum WalkEnd {
     Unreadable(Unreadable),
 }
 
-/// What the rules say of a call: the strictest finding of those that act, and the strictest of those
-/// in shadow. Of two as strict, the first.
+/// What the rules say of a call: the strictest finding of those that act, and the strictest of
+/// those in shadow. Of two as strict, the first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Judged {
     /// What decides; `None` allows.
@@ -143,7 +143,7 @@ pub fn risk(workflow: &Workflow, tool: Option<&Tool>) -> Risk {
         .map_or(Risk::High, |tool| tool.risk)
 }
 
-/// The rules in their order. `found` is told of each that does not allow the call.
+/// The rules in their order. `found` gets the finding of each that does not allow the call.
 fn walk(
     case: &Case<'_>,
     found: &mut dyn FnMut(Finding) -> Result<(), WalkEnd>,

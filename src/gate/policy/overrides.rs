@@ -1,8 +1,8 @@
 //! Names by which a client asks some upstream for another method, path or host than those that are
 //! judged.
 //!
-//! Frameworks and gateways obey them where nobody looks, so a request that has one is refused, unless
-//! its tool API says that the name is harmless there.
+//! Frameworks and gateways obey them where nobody looks, so a request that has one is refused,
+//! unless its tool API says that the name is harmless there.
 
 use serde::Serialize;
 

@@ -20,7 +20,8 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// Is a rule, tool or workflow of this mode in shadow at `now`? Shadow ends by itself, without a reload.
+    /// Is a rule, tool or workflow of this mode in shadow at `now`? Shadow ends by itself, without
+    /// a reload.
     #[must_use]
     pub fn is_shadow(self, now: Time) -> bool {
         matches!(self, Mode::Shadow { until } if now < until)

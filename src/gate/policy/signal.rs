@@ -22,7 +22,7 @@ pub struct Signal {
     pub workflow: Option<WorkflowName>,
     /// Which deliveries are news; every one, where it is absent.
     pub when: Option<Rule>,
-    /// Which run is meant.
+    /// Which run it is about.
     pub about: About,
     /// What is said of it.
     pub says: Says,

@@ -122,7 +122,7 @@ fn workflow_member_is_tighter(key: &str, old: &Value, new: &Value) -> bool {
         "exposure" => *new == true,
         "retries" => new.as_u64() < old.as_u64(),
         "mode" => acts_no_later(old, new),
-        // What the agent is told gives it nothing.
+        // What an answer discloses gives the agent nothing more to do.
         "disclose_remaining" => true,
         _ => false,
     }

@@ -1,7 +1,7 @@
 //! JSON Schema for a tool's arguments.
 //!
 //! Nothing is ever fetched: a schema is judged by what the policy holds. Patterns match in linear
-//! time. What an agent is told names limits and types, never a value that it sent: arguments carry
+//! time. A message to an agent names limits and types, never a value that it sent: arguments carry
 //! secrets, and a refusal is logged in more places than a call.
 //!
 //! The validator has binary64 where an integer does not fit 64 bits, so a number whose value that
@@ -184,9 +184,9 @@ impl Schema {
         &self.source
     }
 
-    /// Adds what is wrong to `violations`. Where the schema allows several forms and only one of them
-    /// takes the argument's type, that is what that form asks for: an agent can do nothing with "none
-    /// of them".
+    /// Adds what is wrong to `violations`. Where the schema allows several forms and only one of
+    /// them takes the argument's type, that is what that form asks for: an agent can do nothing
+    /// with "none of them".
     fn explain(&self, error: &ValidationError<'_>, violations: &mut Vec<Violation>) {
         if let ValidationErrorKind::AnyOf { context }
         | ValidationErrorKind::OneOfNotValid { context } = error.kind()
@@ -426,8 +426,8 @@ fn explained(error: &ValidationError<'_>) -> String {
     }
 }
 
-/// What is wrong by the one form among `context` that takes the argument's type, where there is only
-/// one.
+/// What is wrong by the one form among `context` that takes the argument's type, where there is
+/// only one.
 fn likeliest<'c>(
     context: &'c [Vec<ValidationError<'static>>],
     error: &ValidationError<'_>,
