@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use burngate::config::{Process, SourceFile, load};
-use burngate::gate::approval::{Decision, DecisionKind, Request};
+use burngate::gate::approval::{BoundTo, Decision, DecisionKind, Request};
 use burngate::gate::clamp::Clamp;
 use burngate::gate::digest::Digest;
 use burngate::gate::event::{Admission, Entry, Event};
@@ -211,6 +211,7 @@ fn request(approval: ApprovalId, call: CallId, run: RunRef, at: Time) -> Request
             r#"{"amount":120.5,"order":"A-1001","reason":"arrived damaged, photo attached"}"#
                 .into(),
         ),
+        bound: BoundTo::default(),
         subject: Some("A-1001".into()),
         digest: Digest::new([7; 32]),
         rule: "level".into(),

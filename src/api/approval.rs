@@ -1,6 +1,8 @@
 //! Held calls as reviewers see them. Arguments are passed on exactly as the digest covers them: no
 //! number is read and written again on the way.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
@@ -60,6 +62,16 @@ pub struct ApprovalView {
     /// The arguments as canonical JSON, exactly as they would be forwarded.
     #[schema(value_type = serde_json::Value)]
     pub args: Option<Box<RawValue>>,
+    /// The media type of its body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// The content coding of its body, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coding: Option<String>,
+    /// The values of the headers that the approval is bound to, by name; empty where the call does
+    /// not have one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, Vec<String>>,
     /// The business object that it touches.
     pub subject: Option<String>,
     /// The digest of exactly this call.
@@ -97,6 +109,14 @@ pub struct ApprovalView {
     pub context: Option<Box<ApprovalContext>>,
 }
 
+fn headers(bound: &approval::BoundTo) -> BTreeMap<String, Vec<String>> {
+    let entry = |header: &approval::BoundHeader| {
+        let values = header.values.iter().map(ToString::to_string);
+        (header.name.to_string(), values.collect())
+    };
+    bound.headers.iter().map(entry).collect()
+}
+
 impl ApprovalView {
     /// `approval` of `workflow` as reviewers see it.
     #[must_use]
@@ -121,6 +141,9 @@ impl ApprovalView {
                 .args
                 .as_ref()
                 .and_then(|args| RawValue::from_string(args.to_string()).ok()),
+            media_type: request.bound.media_type.as_ref().map(ToString::to_string),
+            coding: request.bound.coding.as_ref().map(ToString::to_string),
+            headers: headers(&request.bound),
             subject: request.subject.as_ref().map(ToString::to_string),
             digest: request.digest.to_string(),
             edit: approval.edit().map(EditView::of),

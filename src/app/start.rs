@@ -39,6 +39,7 @@ use crate::proxy::worker_state::{ProcessState, WorkerState};
 use crate::proxy::{accept, tls};
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
+use crate::wire::credentials::FingerprintKey;
 use crate::wire::framing::HeadLimits;
 use crate::{admin, config, store};
 
@@ -99,6 +100,7 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
     })?;
     let (operator_token, _) = token::read_or_make(&process.data)?;
     let clock: Arc<GateClock> = Arc::new(GateClock::starting_at(opened.state.now()));
+    let fingerprints = opened.fingerprints.clone();
     let (queue, records) = (opened.store.journal(), opened.store.records());
     let metrics = Arc::new(Metrics::default());
     let ledger = Arc::new(Ledger::new(
@@ -142,8 +144,14 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
     ));
     // Before the first call is taken.
     let clamped = emergency.look(false);
-    let (addresses, workers) =
-        serve_agents(&process, (&ledger, &identities), tls, &metrics, &drain)?;
+    let (addresses, workers) = serve_agents(
+        &process,
+        (&ledger, &identities),
+        fingerprints,
+        tls,
+        &metrics,
+        &drain,
+    )?;
     let mut tasks = tokio::task::JoinSet::new();
     let health = Arc::new(GateHealth {
         ledger: Arc::clone(&ledger),
@@ -308,6 +316,7 @@ fn clamp_frozen(ledger: &Ledger, level: &LevelName) {
 fn serve_agents(
     process: &Process,
     (ledger, identities): (&Arc<Ledger>, &Arc<ArcSwap<Identities>>),
+    fingerprints: FingerprintKey,
     tls: Option<Arc<ArcSwap<ServerConfig>>>,
     metrics: &Arc<Metrics>,
     drain: &Arc<Drain>,
@@ -326,6 +335,7 @@ fn serve_agents(
         ledger: Arc::clone(ledger),
         identities: Arc::clone(identities),
         body: process.bounds.body,
+        fingerprints,
         memory: Memory::new(process.bounds.memory),
         metrics: Arc::clone(metrics),
         phase: drain.watch(),

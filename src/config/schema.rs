@@ -11,8 +11,8 @@ use super::source::policy::{ApiDocument, SignalDocument, Underscores, WorkflowDo
 use super::source::process::ProcessDocument;
 use crate::gate::budget::posture::Recovery;
 use crate::gate::level::{Changes, Validation};
-use crate::gate::policy::Protocol;
 use crate::gate::policy::schema::parameter::{Form, Within};
+use crate::gate::policy::{BodyKind, Protocol};
 use crate::gate::risk::{Risk, Tier};
 use crate::gate::verdict::Verdict;
 
@@ -67,6 +67,7 @@ words! {
     Changes: "frozen" | "open";
     Validation: "schemas" | "strict";
     Protocol: "http" | "mcp";
+    BodyKind: "json" | "form" | "text" | "bytes" | "multipart";
     Underscores: "refuse" | "pass";
     Recovery: "automatic" | "cause";
     Within: "path" | "query";

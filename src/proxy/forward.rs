@@ -167,7 +167,7 @@ fn outgoing(
     request: &mut CallRequest,
     destination: Destination<'_>,
 ) -> Option<Request<OutBody>> {
-    let bound = request.tool().and_then(|tool| tool.body);
+    let bound = request.tool().and_then(|tool| tool.size);
     let timeout = request.timeout();
     let target = match destination.fallback {
         None => request.message.target.whole().clone(),

@@ -15,6 +15,7 @@ use super::identify::Caller;
 use super::message::{HeaderParts, OutgoingMessage, PathParts};
 use super::problem_reply::ProblemReply;
 use super::read::CallRequest;
+use crate::gate::approval::{BoundHeader, BoundTo};
 use crate::gate::digest::Digest;
 use crate::gate::json::Json;
 use crate::gate::name::{AgentName, RunId};
@@ -153,8 +154,33 @@ impl ReviewView for ParsedCall<'_> {
             definition: self.tool().map_or(&undefined, |tool| &tool.definition),
             method: message.method.as_str(),
             target: message.target.as_str(),
+            bound: &self.bound(),
             body,
         }))
+    }
+
+    fn bound(&self) -> BoundTo {
+        let headers = &self.message().headers;
+        let bound = |name: &str| BoundHeader {
+            name: name.into(),
+            // A byte a character: a header's value need not be UTF-8.
+            values: headers
+                .get_all(name)
+                .iter()
+                .map(|value| value.as_bytes().iter().copied().map(char::from))
+                .map(|text| text.collect::<String>().into())
+                .collect(),
+        };
+        let tool = self.tool().into_iter();
+        BoundTo {
+            media_type: media::spelled(headers.get(header::CONTENT_TYPE)).map(Into::into),
+            coding: media::coding(headers.get(header::CONTENT_ENCODING)).map(Into::into),
+            headers: tool
+                .flat_map(|tool| &tool.binds)
+                .map(|name| bound(name))
+                .collect(),
+            credentials: self.request.credentials(),
+        }
     }
 
     fn hash_call(&self, into: &mut dyn Hasher) -> bool {

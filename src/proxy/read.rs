@@ -19,6 +19,7 @@ use super::request_headers;
 use super::request_headers::GateHeaders;
 use super::routes::{ApiRoute, RouteTable, segments};
 use super::worker_state::WorkerState;
+use crate::gate::digest::Digest;
 use crate::gate::policy::condition::Condition;
 use crate::gate::policy::{Api, Tool};
 use crate::gate::risk::Risk;
@@ -150,6 +151,13 @@ impl CallRequest {
     #[must_use]
     pub const fn tool(&self) -> Option<&Arc<Tool>> {
         self.tool.as_ref()
+    }
+
+    /// The fingerprint of the credentials that the tool API gets; `None` where it gets none.
+    #[must_use]
+    pub fn credentials(&self) -> Option<Digest> {
+        let names = &self.route().credentials;
+        self.routes.fingerprints().of(&self.message.headers, names)
     }
 
     /// How long the call may take until its answer begins, and between two pieces of it.
@@ -292,7 +300,7 @@ impl CallRequest {
         let bound = self
             .tool
             .as_ref()
-            .and_then(|tool| tool.body)
+            .and_then(|tool| tool.size)
             .unwrap_or(worker.process().body);
         let content = std::mem::replace(&mut self.message.body, RequestBody::None);
         self.message.body = content

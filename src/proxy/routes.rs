@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use http::HeaderName;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
@@ -14,6 +15,7 @@ use crate::gate::policy::{Api, Mount, PolicySet, Protocol};
 use crate::gate::retry::RetryBudget;
 use crate::gate::time::Time;
 use crate::wire::Malformed;
+use crate::wire::credentials::FingerprintKey;
 use crate::wire::target::CanonicalTarget;
 
 /// The tool APIs of one policy version, with everything that forwarding to them needs. One for each
@@ -23,6 +25,7 @@ pub struct RouteTable {
     /// Longest prefix first.
     by_prefix: Vec<(Arc<str>, usize)>,
     apis: Vec<ApiRoute>,
+    fingerprints: FingerprintKey,
 }
 
 /// One tool API on the gate.
@@ -33,6 +36,8 @@ pub struct ApiRoute {
     pub upstream: Box<str>,
     /// Where requests go, and where answers seem to come from.
     pub addresses: AddressMap,
+    /// Headers that hold credentials for it, besides Authorization and Cookie.
+    pub credentials: Vec<HeaderName>,
     /// What is left for sending calls again. Each worker has its own, so that counting a call costs
     /// no lock; together they keep the same share.
     pub retries: Cell<RetryBudget>,
@@ -61,11 +66,12 @@ impl RouteTable {
     /// The routes of `policies`. An API that speaks a protocol the gate cannot judge has none: it
     /// is unreachable, not unguarded.
     #[must_use]
-    pub fn new(policies: &PolicySet, now: Time) -> Self {
+    pub fn new(policies: &PolicySet, fingerprints: FingerprintKey, now: Time) -> Self {
         let mut routes = RouteTable {
             by_host: Vec::new(),
             by_prefix: Vec::new(),
             apis: Vec::new(),
+            fingerprints,
         };
         for api in policies
             .apis
@@ -90,6 +96,11 @@ impl RouteTable {
                 api: Arc::clone(api),
                 upstream: api.upstream.to_string().into(),
                 addresses,
+                credentials: api
+                    .credentials
+                    .iter()
+                    .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
+                    .collect(),
                 retries,
             });
         }
@@ -97,6 +108,12 @@ impl RouteTable {
             .by_prefix
             .sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         routes
+    }
+
+    /// What fingerprints of credentials are keyed with.
+    #[must_use]
+    pub const fn fingerprints(&self) -> &FingerprintKey {
+        &self.fingerprints
     }
 
     /// The route that [`RouteTable::find`] found.

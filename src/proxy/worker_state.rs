@@ -19,6 +19,7 @@ use crate::gate::policy::PolicySet;
 use crate::gate::status::Status;
 use crate::ledger::{Ledger, Table};
 use crate::telemetry::metrics::Metrics;
+use crate::wire::credentials::FingerprintKey;
 
 /// What every worker shares.
 pub struct ProcessState {
@@ -28,6 +29,8 @@ pub struct ProcessState {
     pub identities: Arc<ArcSwap<Identities>>,
     /// The largest request body that is buffered, in bytes, where a tool does not say.
     pub body: usize,
+    /// What fingerprints of credentials are keyed with.
+    pub fingerprints: FingerprintKey,
     /// The bytes of bodies that the process holds at once.
     pub memory: Memory,
     /// Where decision and upstream times are counted.
@@ -113,7 +116,12 @@ impl WorkerState {
         match &*routes {
             Some((policies, routes)) if Arc::ptr_eq(policies, &table.policies) => Rc::clone(routes),
             _ => {
-                let built = Rc::new(RouteTable::new(&table.policies, self.ledger().now()));
+                let fingerprints = self.process.fingerprints.clone();
+                let built = Rc::new(RouteTable::new(
+                    &table.policies,
+                    fingerprints,
+                    self.ledger().now(),
+                ));
                 *routes = Some((Arc::clone(&table.policies), Rc::clone(&built)));
                 built
             }

@@ -10,6 +10,7 @@ use crate::gate::check::CheckPace;
 use crate::gate::name::WorkflowName;
 use crate::gate::time::Minute;
 use crate::journal::record::RunRecord;
+use crate::wire::credentials::FingerprintKey;
 
 /// What draws need to know.
 pub(super) struct Draws {
@@ -33,6 +34,15 @@ impl Draws {
             secret,
             paces: HashMap::new(),
         })
+    }
+
+    /// What fingerprints of credentials are keyed with: from the same secret, and nothing that
+    /// tells it.
+    pub(super) fn fingerprint_key(&self) -> FingerprintKey {
+        let key = Sha256::new()
+            .chain_update(b"burngate fingerprints")
+            .chain_update(self.secret);
+        FingerprintKey::new(key.finalize().into())
     }
 }
 

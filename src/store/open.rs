@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use super::chain::BadRow;
 use super::database::{Database, StoreFault, create, meta};
+use super::draws::Draws;
 use super::files::{Acknowledged, Directory, DirectoryContent, HeadFile};
 use super::loaded::LoadedState;
 use super::open_error::OpenError;
@@ -23,6 +24,7 @@ use crate::gate::state::State;
 use crate::gate::time::Time;
 use crate::journal::port::Projection;
 use crate::journal::unavailable::Unavailable;
+use crate::wire::credentials::FingerprintKey;
 
 /// How a ledger is to be opened.
 #[derive(Debug, Clone)]
@@ -43,6 +45,8 @@ pub struct Opened {
     pub store: Store,
     /// What it adds up to.
     pub state: State,
+    /// What fingerprints of credentials are keyed with.
+    pub fingerprints: FingerprintKey,
     /// It did not exist before.
     pub first_start: bool,
     /// A ledger was lost and its loss accepted: every workflow starts burned. Said at each start
@@ -178,6 +182,7 @@ fn open(options: &Options) -> Result<Opened, OpenError> {
     let records = Arc::new(Readers::new(directory.database(), loaded.ledger));
     let index = Readers::new(directory.database(), loaded.ledger);
     let state = loaded.state.clone();
+    let fingerprints = Draws::load(&database.connection)?.fingerprint_key();
     let store = Store {
         directory,
         head_file,
@@ -191,6 +196,7 @@ fn open(options: &Options) -> Result<Opened, OpenError> {
     Ok(Opened {
         store,
         state,
+        fingerprints,
         first_start,
         lost,
     })

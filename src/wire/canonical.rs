@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use sha2::{Digest as _, Sha256};
 use smallvec::SmallVec;
 
+use crate::gate::approval::{BoundHeader, BoundTo};
 use crate::gate::digest::Digest;
 use crate::gate::json::Json;
 
@@ -49,6 +50,13 @@ fn write_object(members: &[(Cow<'_, str>, Json<'_>)], out: &mut Vec<u8>) {
         write(value, out);
     }
     out.push(b'}');
+}
+
+fn write_optional(text: Option<&str>, out: &mut Vec<u8>) {
+    match text {
+        Some(text) => write_string(text, out),
+        None => out.extend_from_slice(b"null"),
+    }
 }
 
 fn separate(at: usize, out: &mut Vec<u8>) {
@@ -96,8 +104,7 @@ fn write_string(text: &str, out: &mut Vec<u8>) {
 }
 
 /// What an approval is given for: exactly this call. Not in it, on purpose: run, policy version,
-/// other headers, credentials and `_meta`, which may differ between the call that was held and its
-/// repeat.
+/// other headers and `_meta`, which may differ between the call that was held and its repeat.
 #[derive(Debug, Clone, Copy)]
 pub struct Approved<'a> {
     /// The workflow that asks.
@@ -116,6 +123,8 @@ pub struct Approved<'a> {
     pub method: &'a str,
     /// The canonical target, with its query.
     pub target: &'a str,
+    /// Type, coding, headers and credentials.
+    pub bound: &'a BoundTo,
     /// The body, or the arguments of an MCP call.
     pub body: Body<'a>,
 }
@@ -132,10 +141,11 @@ pub enum Body<'a> {
 }
 
 /// SHA-256 over the canonical JSON of [workflow, agent, api, upstream, tool, tool-definition
-/// digest, method, target, body].
+/// digest, method, target, media type, coding, headers, credentials, body].
 ///
-/// The array has eight elements without a body, nine with JSON, and ten with bytes (the tag
-/// `bytes`, then their SHA-256), so that no JSON body can be mistaken for another kind.
+/// What is absent is `null`; headers are an object of lists. The array has twelve elements without a
+/// body, thirteen with JSON, and fourteen with bytes (the tag `bytes`, then their SHA-256), so that
+/// no JSON body can be mistaken for another kind.
 #[must_use]
 pub fn approval_digest(subject: &Approved<'_>) -> Digest {
     let mut text = Vec::with_capacity(512);
@@ -149,6 +159,7 @@ pub fn approval_digest(subject: &Approved<'_>) -> Digest {
         definition: _,
         method,
         target,
+        bound,
         body,
     } = *subject;
     text.push(b'[');
@@ -168,6 +179,24 @@ pub fn approval_digest(subject: &Approved<'_>) -> Digest {
         separate(at, &mut text);
         write_string(field, &mut text);
     }
+    let credentials = bound.credentials.map(|holder| holder.to_string());
+    for written in [&bound.media_type, &bound.coding] {
+        text.push(b',');
+        write_optional(written.as_deref(), &mut text);
+    }
+    text.extend_from_slice(b",{");
+    for (at, BoundHeader { name, values }) in bound.headers.iter().enumerate() {
+        separate(at, &mut text);
+        write_string(name, &mut text);
+        text.extend_from_slice(b":[");
+        for (at, value) in values.iter().enumerate() {
+            separate(at, &mut text);
+            write_string(value, &mut text);
+        }
+        text.push(b']');
+    }
+    text.extend_from_slice(b"},");
+    write_optional(credentials.as_deref(), &mut text);
     match body {
         Body::None => {}
         Body::Json(json) => {

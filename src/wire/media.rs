@@ -9,6 +9,38 @@ use http::HeaderValue;
 use super::Malformed;
 use super::fields::is_token_byte;
 
+/// A content type in one spelling: the media type in lower case, with its charset where that is not
+/// UTF-8 and its other parameters left out (a boundary says nothing of what is sent). `None` where
+/// there is none.
+#[must_use]
+pub fn spelled(value: Option<&HeaderValue>) -> Option<String> {
+    // Whatever cannot be read is spelled byte for byte: it is another type than any other.
+    let text: String = value?.as_bytes().iter().copied().map(char::from).collect();
+    let (essence, parameters) = text.split_once(';').unwrap_or((&text, ""));
+    let mut spelled = trim(essence).to_ascii_lowercase();
+    let charset = parameters.split(';').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        trim(name)
+            .eq_ignore_ascii_case("charset")
+            .then(|| trim(value).trim_matches('"').to_ascii_lowercase())
+    });
+    if let Some(charset) = charset.filter(|charset| charset != "utf-8" && charset != "utf8") {
+        spelled.push_str("; charset=");
+        spelled.push_str(&charset);
+    }
+    Some(spelled)
+}
+
+/// A content coding in one spelling; `None` where there is none, or `identity`.
+#[must_use]
+pub fn coding(value: Option<&HeaderValue>) -> Option<String> {
+    if is_identity(value).is_ok() {
+        return None;
+    }
+    let text: String = value?.as_bytes().iter().copied().map(char::from).collect();
+    Some(trim(&text).to_ascii_lowercase())
+}
+
 /// `application/json` or `application/*+json`, with no charset but UTF-8.
 pub fn is_json(value: Option<&HeaderValue>) -> Result<(), Malformed> {
     let text = value
@@ -77,7 +109,10 @@ fn check_parameters(text: &str) -> Result<(), Malformed> {
             return Err(Malformed::MediaType);
         }
         if name.eq_ignore_ascii_case("charset") {
-            if charset_seen || !value.eq_ignore_ascii_case("utf-8") {
+            let is_utf8 = ["utf-8", "utf8"]
+                .iter()
+                .any(|name| value.eq_ignore_ascii_case(name));
+            if charset_seen || !is_utf8 {
                 return Err(Malformed::Charset);
             }
             charset_seen = true;
@@ -112,6 +147,7 @@ mod tests {
     #[case("Application/JSON")]
     #[case("application/json; charset=utf-8")]
     #[case("application/json;charset=\"UTF-8\"")]
+    #[case("application/json;charset=utf8")]
     #[case("application/vnd.x+json;v=1 ; charset=utf-8")]
     #[case("application/problem+JSON;")]
     fn a70_every_spelling_of_json_is_json(#[case] text: &str) {
@@ -138,6 +174,28 @@ mod tests {
     fn a70_a72_anything_else_is_unsupported(#[case] text: &str) {
         assert_eq!(content_type(text), Err(Malformed::MediaType));
         assert_eq!(Malformed::MediaType.status(), 415);
+    }
+
+    #[rstest]
+    #[case("Application/JSON", Some("application/json"))]
+    #[case("application/json; charset=UTF-8", Some("application/json"))]
+    #[case(
+        "text/plain;charset=\"Latin1\"; x=y",
+        Some("text/plain; charset=latin1")
+    )]
+    #[case("multipart/form-data; boundary=a", Some("multipart/form-data"))]
+    #[case("", Some(""))]
+    fn a_type_has_one_spelling(#[case] text: &str, #[case] spelled: Option<&str>) {
+        let value = HeaderValue::from_str(text).unwrap();
+        assert_eq!(super::spelled(Some(&value)).as_deref(), spelled);
+        assert_eq!(super::spelled(None), None);
+    }
+
+    #[test]
+    fn a_coding_has_one_spelling() {
+        let of = |text: &'static str| coding(Some(&HeaderValue::from_static(text)));
+        assert_eq!((coding(None), of("Identity")), (None, None));
+        assert_eq!(of(" GZIP"), Some("gzip".to_owned()));
     }
 
     #[test]

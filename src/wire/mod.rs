@@ -11,6 +11,7 @@
 
 pub mod canonical;
 pub mod chunked;
+pub mod credentials;
 pub mod fields;
 pub mod framing;
 pub mod head;

@@ -14,6 +14,7 @@ use burngate::clock::{Clock, GateClock};
 use burngate::config::Process;
 use burngate::config::diagnostics::SourceFile;
 use burngate::config::lower::load;
+use burngate::gate::approval::BoundTo;
 use burngate::gate::digest::Digest;
 use burngate::gate::event::{Entry, Event};
 use burngate::gate::name::{AgentName, ApiName, WorkflowName};
@@ -118,6 +119,10 @@ impl ReviewView for Unseen {
 
     fn args(&self) -> Option<String> {
         None
+    }
+
+    fn bound(&self) -> BoundTo {
+        BoundTo::default()
     }
 }
 

@@ -1,4 +1,5 @@
 //! Where what is judged, shown and approved could differ from what is sent. Each test is named by
 //! its number in the list of cases.
 
+mod binding;
 mod message;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use burngate::gate::approval::{
-    ApprovalQueue, Attention, Decision, DecisionKind, Edit, Escalate, Request, Stage,
+    ApprovalQueue, Attention, BoundTo, Decision, DecisionKind, Edit, Escalate, Request, Stage,
 };
 use burngate::gate::digest::Digest;
 use burngate::gate::name::{ApprovalId, CallId};
@@ -28,6 +28,7 @@ fn request(id: u128, digest: u8, needed: u32, expires_at: i64) -> Request {
         risk: Risk::High,
         target: "POST /refunds".into(),
         args: None,
+        bound: BoundTo::default(),
         subject: None,
         digest: Digest::new([digest; 32]),
         rule: "level".into(),

@@ -1,7 +1,7 @@
 //! What is earned and lost over months, on a clock that a test turns; and that the journal tells
 //! the same story again (G12).
 
-use burngate::gate::approval::{Decision, DecisionKind, Request};
+use burngate::gate::approval::{BoundTo, Decision, DecisionKind, Request};
 use burngate::gate::check::Check;
 use burngate::gate::digest::Digest;
 use burngate::gate::earn::{Earn, Gain, Step, StepTrigger};
@@ -144,6 +144,7 @@ impl World {
             risk: Risk::High,
             target: "POST /refunds".into(),
             args: None,
+            bound: BoundTo::default(),
             subject: None,
             digest,
             rule: "hold_when".into(),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use burngate::gate::approval::{Decision, DecisionKind, Request};
+use burngate::gate::approval::{BoundTo, Decision, DecisionKind, Request};
 use burngate::gate::digest::Digest;
 use burngate::gate::event::{Entry, Event};
 use burngate::gate::name::{ApprovalId, CallId, WorkflowName};
@@ -32,6 +32,7 @@ fn held(rng: &mut Rng, approval: ApprovalId, at: i64) -> Event {
         risk: Risk::High,
         target: "POST /".into(),
         args: None,
+        bound: BoundTo::default(),
         subject: None,
         digest: Digest::new([1; 32]),
         rule: "level".into(),

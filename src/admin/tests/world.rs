@@ -16,7 +16,7 @@ use crate::admin::auth::{Auth, Person, Role};
 use crate::admin::health::{Health, HealthCheck, HealthState};
 use crate::admin::{Admin, auth, router};
 use crate::clock::Clock;
-use crate::gate::approval::Request as Held;
+use crate::gate::approval::{BoundTo, Request as Held};
 use crate::gate::budget::objective::Objective;
 use crate::gate::budget::posture::Recovery;
 use crate::gate::clamp::Clamp;
@@ -292,6 +292,7 @@ pub(in crate::admin) fn held(number: u128, needed: u32) -> Held {
         risk: Risk::High,
         target: "POST /refunds".into(),
         args: Some(r#"{"amount":501.00000000000000000001,"order":"A-1001"}"#.into()),
+        bound: BoundTo::default(),
         subject: Some("A-1001".into()),
         digest: Digest::new([u8::try_from(number).unwrap(); 32]),
         rule: "hold_when".into(),

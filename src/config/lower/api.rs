@@ -13,17 +13,15 @@ use super::ladder::CONCURRENCY;
 use super::pending::{Owner, warn};
 use super::rules::{condition, modal, rule};
 use super::written::{interval, items, location, name, number, required, span_of};
-use super::{address, dedup, described, mode, version};
+use super::{address, dedup, described, headers, mode, version};
 use crate::config::diagnostics::{Notes, SourceFile};
-use crate::config::source::policy::{ApiDocument, ToolEntry, Underscores};
+use crate::config::source::policy::{ApiDocument, ToolEntry};
 use crate::config::source::setting::{At, Setting};
 use crate::config::source::tree::SourceSpan;
 use crate::config::tiers;
 use crate::gate::name::{ApiName, ToolName};
-use crate::gate::nearest::did_you_mean;
 use crate::gate::policy::condition::ConditionScope;
-use crate::gate::policy::overrides::{HEADERS, METHOD_KEY};
-use crate::gate::policy::{Api, Overrides, Pattern, Protocol, Schema, Tool, Upstream};
+use crate::gate::policy::{Api, Pattern, Protocol, Schema, Tool, Upstream};
 use crate::gate::risk::Risk;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
@@ -38,7 +36,7 @@ pub(super) const TIMEOUTS: RangeInclusive<Duration> =
 /// The most tools of one API. Its list is searched on every call.
 pub(super) const MAX_TOOLS: usize = 1000;
 
-/// The largest body that a tool may ask for; beyond that, nothing here should be buffering it.
+/// The largest body that a tool may take; beyond that, nothing here should be buffering it.
 pub(super) const MAX_BODY: usize = 1 << 30;
 
 /// A lowered API, and where things were written.
@@ -84,7 +82,8 @@ pub(super) fn lower(
         );
     }
     let timeout = interval(&document.timeout, "timeout", &TIMEOUTS, TIMEOUT, notes);
-    let overrides = overrides(document, notes);
+    let overrides = headers::overrides(document, notes);
+    let credentials = headers::credentials(document, notes);
     let openapi = OpenApi::of(document, upstream.as_ref(), around.files, notes);
     if document.tools.value().is_none_or(Vec::is_empty) && !matches!(document.tools, Setting::Bad) {
         notes
@@ -114,6 +113,7 @@ pub(super) fn lower(
         upstream: upstream?,
         mount,
         overrides,
+        credentials,
         tools,
         timeout,
         location: location(&at.span, notes),
@@ -125,25 +125,6 @@ pub(super) fn lower(
         unlisted: remark,
         pending_reversals,
     })
-}
-
-/// What passes of the names that ask for another request than the one that is judged.
-fn overrides(document: &ApiDocument, notes: &mut Notes<'_>) -> Overrides {
-    let mut overrides = Overrides::new(document.underscores.value() == Some(&Underscores::Pass));
-    for at in items(&document.overrides) {
-        if !overrides.allow(&at.value) {
-            let names = HEADERS.into_iter().chain([METHOD_KEY]);
-            let hint = did_you_mean(&at.value, names.clone())
-                .unwrap_or_else(|| format!("refused are {}", names.collect::<Vec<_>>().join(", ")));
-            notes
-                .error(
-                    at.span.clone(),
-                    format!("`overrides`: no request is refused for `{}`", at.value),
-                )
-                .hint(hint);
-        }
-    }
-    overrides
 }
 
 struct ToolLowering<'a> {
@@ -293,14 +274,14 @@ impl ToolLowering<'_> {
             notes,
         );
         contradictions(entry, &owner, notes);
-        let body = entry.body.given().and_then(|at| {
+        let size = entry.size.given().and_then(|at| {
             let fits = (1..=MAX_BODY).contains(&at.value.0);
             if !fits {
                 notes
                     .error(
                         at.span.clone(),
                         format!(
-                            "`body`: expected a size from 1B to 1GiB, found `{}`",
+                            "`size`: expected a size from 1B to 1GiB, found `{}`",
                             at.value
                         ),
                     )
@@ -309,6 +290,16 @@ impl ToolLowering<'_> {
             fits.then_some(at.value.0)
         });
         let fallback = self.fallback(entry, risk, &owner, notes);
+        let conditions = [&deny_when, &hold_when, &escalate_when, &failure_when].into_iter();
+        let binds = headers::bound(
+            entry,
+            conditions
+                .flatten()
+                .map(|rule| &rule.condition)
+                .chain(&subject)
+                .chain(rules.iter().flat_map(|rules| rules.expressions())),
+            notes,
+        );
         let (risk, pattern) = (risk?, pattern?);
         Some(Tool {
             definition: version::of_tool(&pattern, risk, arguments.as_ref(), &parameters),
@@ -333,7 +324,9 @@ impl ToolLowering<'_> {
                 .value()
                 .copied()
                 .unwrap_or_else(|| tiers::is_idempotent(risk)),
-            body,
+            size,
+            body: entry.body.value().copied().unwrap_or_default(),
+            binds,
             timeout,
             fallback,
             mode,

@@ -27,6 +27,7 @@ mod dedup;
 mod described;
 mod earn;
 mod expression;
+mod headers;
 mod hold;
 pub mod identities;
 mod ladder;

@@ -31,6 +31,11 @@ pub(super) fn known(
     notes: &mut Notes<'_>,
 ) {
     let reads = condition.reads();
+    if reads.computed_header {
+        notes
+            .error(at.span.clone(), format!("`{key}` computes which header it reads"))
+            .hint("name the header, such as `header[\"x-tenant\"]`: an approval is bound to the headers that a rule reads");
+    }
     if let Some(schema) = calls.schema {
         for path in &reads.args {
             if let Some((member, members)) = missing(schema, path) {

@@ -26,6 +26,11 @@ pub(super) fn api_document(api: &Api) -> MappingBuilder {
     if api.overrides.underscores() {
         entries = entries.text("underscores", "pass");
     }
+    if !api.credentials.is_empty() {
+        let headers = api.credentials.iter().map(YamlNode::text);
+        let headers = MappingBuilder::default().list("headers", headers);
+        entries = entries.with("credentials", headers.into_node());
+    }
     let mut tools: Vec<&Tool> = api.tools.iter().map(|tool| &**tool).collect();
     tools.sort_by_key(|tool| tool.location.line);
     let tools = tools.into_iter().map(|tool| tool_entry(tool).into_node());
@@ -75,9 +80,13 @@ fn tool_entry(tool: &Tool) -> MappingBuilder {
             entries
         };
     }
+    if !tool.binds.is_empty() {
+        entries = entries.list("binds", tool.binds.iter().map(YamlNode::text));
+    }
     let entries = entries
         .flag("idempotent", tool.idempotent)
-        .optional("body", tool.body.map(Size))
+        .optional("size", tool.size.map(Size))
+        .text("body", tool.body.as_str())
         .text("timeout", Interval(tool.timeout))
         .optional("fallback", tool.fallback.as_ref());
     entries.mode(tool.mode)

@@ -43,7 +43,7 @@ upstream: https://x/mcp
 hosts: [b.internal, a.internal]
 timeout: 90s
 tools:
-  - { tool: a, risk: read, volume: 100/s, concurrency: 5, body: 4MiB, timeout: 250ms, mode: shadow, until: 2026-12-01 }
+  - { tool: a, risk: read, volume: 100/s, concurrency: 5, size: 4MiB, body: text, binds: [x-tenant], timeout: 250ms, mode: shadow, until: 2026-12-01 }
   - { tool: b, match: b/c, risk: high, always: hold, escalation: true, idempotent: true, subject: 'args[\"x y\"]', failure_when: 'response.status >= 500' }
   - { tool: c, risk: low, deny_when: 'args.n > 5.0 && tool != \"x: y\"', duplicate: { key: [args.n], within: 24h, verdict: count }, forbidden: true }
   - { tool: e, risk: low, deny_when: { if: 'args.n > 5.0', mode: shadow, until: 2026-12-01 }, hold_when: { if: 'args.n > 2.0', mode: enforce }, duplicate: { key: [args.n], within: 24h,

@@ -10,8 +10,8 @@ use super::setting::{Setting, TextOr};
 use crate::config::quantity::{Date, Growth, Interval, Percentage, Rate, Size};
 use crate::gate::budget::posture::Recovery;
 use crate::gate::level::{Changes, Validation};
-use crate::gate::policy::Protocol;
 use crate::gate::policy::schema::parameter::{Form, Within};
+use crate::gate::policy::{BodyKind, Protocol};
 use crate::gate::risk::{Risk, Tier};
 use crate::gate::verdict::Verdict;
 
@@ -41,12 +41,23 @@ pub struct ApiDocument {
     pub overrides: ListSetting<String>,
     /// Whether header names may have underscores: `refuse` or `pass`.
     pub underscores: Setting<Underscores>,
+    /// Which headers are credentials for it.
+    pub credentials: Setting<CredentialsEntry>,
     /// An `OpenAPI` file that fills in tools and schemas.
     pub openapi: Setting<String>,
     /// How long a call may take until its answer begins.
     pub timeout: Setting<Interval>,
     /// Its tools.
     pub tools: ListSetting<ToolEntry>,
+}
+
+/// Which headers are credentials for a tool API.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(deny_unknown_fields)]
+pub struct CredentialsEntry {
+    /// The headers, besides `authorization` and `cookie`.
+    pub headers: ListSetting<String>,
 }
 
 /// What becomes of a request with an underscore in a header's name.
@@ -97,7 +108,12 @@ pub struct ToolEntry {
     /// Sending it twice is the same as sending it once. Read tools are.
     pub idempotent: Setting<bool>,
     /// The largest request body.
-    pub body: Setting<Size>,
+    pub size: Setting<Size>,
+    /// How the request body is read and shown to reviewers: `json`, `form`, `text`, `bytes` or
+    /// `multipart`. A body of another kind is refused where somebody would have to see it.
+    pub body: Setting<BodyKind>,
+    /// Headers that an approval is bound to, besides those that a rule reads.
+    pub binds: ListSetting<String>,
     /// How long a call may take until its answer begins.
     pub timeout: Setting<Interval>,
     /// The URL of another upstream that answers the same paths, asked where the API's own fails.

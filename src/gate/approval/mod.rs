@@ -2,11 +2,13 @@
 //! makes exactly one ending win.
 
 pub mod attention;
+pub mod bound;
 pub mod queue;
 pub mod request;
 pub mod timed;
 
 pub use attention::Attention;
+pub use bound::{BoundHeader, BoundTo};
 pub use queue::ApprovalQueue;
 pub use request::{Approval, Attended, Decision, DecisionKind, Edit, Escalate, Request, Stage};
 pub use timed::{TimedGrant, TimedGrants};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::bound::BoundTo;
 use crate::gate::digest::Digest;
 use crate::gate::location::SourceLocation;
 use crate::gate::name::{
@@ -33,6 +34,9 @@ pub struct Request {
     pub target: Arc<str>,
     /// The arguments as canonical JSON.
     pub args: Option<Arc<str>>,
+    /// What else it is bound to.
+    #[serde(default, skip_serializing_if = "BoundTo::is_empty")]
+    pub bound: BoundTo,
     /// The business object it touches.
     pub subject: Option<Subject>,
     /// The digest of exactly this call.

@@ -35,7 +35,7 @@ pub use rule::{Mode, Rule};
 pub use schema::Schema;
 pub use schema::parameter::Parameter;
 pub use signal::Signal;
-pub use tool::{Api, Mount, Protocol, Tool, Upstream};
+pub use tool::{Api, BodyKind, Mount, Protocol, Tool, Upstream};
 pub use workflow::{
     EscalateRule, HoldRules, Inbox, RunRules, Skip, Workflow, default_unacceptable,
 };

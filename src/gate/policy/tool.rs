@@ -31,6 +31,37 @@ pub enum Protocol {
     Mcp,
 }
 
+/// How a tool's request body is read, judged and shown to reviewers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BodyKind {
+    /// JSON: the arguments are its value.
+    #[default]
+    Json,
+    /// `application/x-www-form-urlencoded`: the arguments are its fields.
+    Form,
+    /// Text in UTF-8: it is the argument.
+    Text,
+    /// Anything: shown by type, size, digest and beginning.
+    Bytes,
+    /// `multipart/form-data`: each part shown so.
+    Multipart,
+}
+
+impl BodyKind {
+    /// The policy's word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            BodyKind::Json => "json",
+            BodyKind::Form => "form",
+            BodyKind::Text => "text",
+            BodyKind::Bytes => "bytes",
+            BodyKind::Multipart => "multipart",
+        }
+    }
+}
+
 /// Where on the gate a tool API is found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -81,6 +112,8 @@ pub struct Api {
     pub mount: Mount,
     /// What passes of the names that ask for another request than the one that is judged.
     pub overrides: Overrides,
+    /// Headers that hold credentials for it, besides Authorization and Cookie; in lower case.
+    pub credentials: Vec<Box<str>>,
     /// Its tools, most specific pattern first, so that the first that matches is the one.
     pub tools: Vec<Arc<Tool>>,
     /// How long an unlisted call may take.
@@ -125,8 +158,13 @@ pub struct Tool {
     pub escalation: bool,
     /// Sending it twice is the same as sending it once.
     pub idempotent: bool,
+    /// The headers that an approval is bound to: those that a rule reads, and those that the policy
+    /// names. In lower case and in order.
+    pub binds: Vec<Box<str>>,
     /// The largest request body, in bytes; `None` for the process's bound.
-    pub body: Option<usize>,
+    pub size: Option<usize>,
+    /// How the request body is read.
+    pub body: BodyKind,
     /// How long a call may take until its answer begins, and between two pieces of the answer.
     #[serde(with = "time::millis")]
     pub timeout: Duration,

@@ -173,6 +173,7 @@ impl Question<'_> {
             risk: call.facts.risk,
             target: self.input.review.target().into(),
             args: self.input.review.args().map(Into::into),
+            bound: self.input.review.bound(),
             subject: call.facts.subject.clone(),
             digest: self.digest,
             rule: self.finding.rule.as_str().into(),

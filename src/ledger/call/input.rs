@@ -4,6 +4,7 @@ use std::hash::Hasher;
 use std::sync::Arc;
 
 use super::in_flight::InFlightCall;
+use crate::gate::approval::BoundTo;
 use crate::gate::digest::Digest;
 use crate::gate::json::Json;
 use crate::gate::name::{AgentName, Subject};
@@ -37,6 +38,8 @@ pub struct DecisionInput<'a> {
 pub trait ReviewView {
     /// The digest of exactly this call; `None` while its body has not been read.
     fn digest(&self, workflow: &str, agent: &str) -> Option<Digest>;
+    /// What else its digest is of: type, coding, headers and credentials.
+    fn bound(&self) -> BoundTo;
     /// Feeds what makes this call the same as another into a hash; false while its body has not
     /// been read.
     fn hash_call(&self, into: &mut dyn Hasher) -> bool;

@@ -94,8 +94,11 @@ impl Ledger {
         }
         let (workflow, agent) = (call.handle.policy.name.as_str(), input.agent.as_str());
         let key = match key.map(|key| {
+            // An answer to one holder of credentials is no answer to another.
+            let holder = input.review.bound().credentials;
+            let holder = holder.map_or_else(String::new, |holder| holder.to_string());
             (
-                digest(&["key", workflow, agent, tool.name.as_str(), &key]),
+                digest(&["key", workflow, agent, tool.name.as_str(), &holder, &key]),
                 input.review.digest(workflow, agent),
             )
         }) {

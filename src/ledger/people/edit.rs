@@ -5,7 +5,7 @@
 //! It is judged twice, here and when it is sent. The agent's headers are gone by now, so a rule
 //! that needs one cannot be judged here and refuses the edit (G3).
 
-use crate::gate::approval::{Approval, Edit};
+use crate::gate::approval::{Approval, BoundTo, Edit};
 use crate::gate::digest::Digest;
 use crate::gate::json::Json;
 use crate::gate::name::{ApprovalId, WorkflowName};
@@ -65,6 +65,7 @@ struct Known<'a> {
     tool: &'a Tool,
     method: &'a str,
     target: CanonicalTarget<'a>,
+    bound: &'a BoundTo,
 }
 
 impl Known<'_> {
@@ -78,6 +79,7 @@ impl Known<'_> {
             definition: &self.tool.definition,
             method: self.method,
             target: &self.target.to_string(),
+            bound: self.bound,
             body: Body::Json(args),
         })
     }
@@ -175,6 +177,7 @@ fn known<'a>(api: &'a Api, approval: &'a Approval) -> Option<Known<'a>> {
         tool,
         method,
         target,
+        bound: &approval.request.bound,
     })
 }
 

@@ -21,7 +21,15 @@ const CALL: Approved<'static> = Approved {
     definition: &Digest::new([7; 32]),
     method: "POST",
     target: "/refunds",
+    bound: &UNBOUND,
     body: Body::None,
+};
+
+const UNBOUND: BoundTo = BoundTo {
+    media_type: None,
+    coding: None,
+    headers: Vec::new(),
+    credentials: None,
 };
 
 fn digest_of(body: &str) -> Digest {
@@ -100,6 +108,27 @@ fn every_field_of_a_call_is_in_its_digest() {
     let looks_like_bytes = format!("\"{}\"", digest(b"x"));
     let looks_like_bytes = parse(looks_like_bytes.as_bytes()).unwrap();
     let other = Digest::new([8; 32]);
+    let headers = |values: &[&str]| BoundTo {
+        headers: vec![BoundHeader {
+            name: "x".into(),
+            values: values.iter().map(|value| (*value).into()).collect(),
+        }],
+        ..UNBOUND
+    };
+    let (none, one) = (headers(&[]), headers(&["a"]));
+    let (two, joined) = (headers(&["a", "b"]), headers(&["a\",\"b"]));
+    let typed = BoundTo {
+        media_type: Some("x".into()),
+        ..UNBOUND
+    };
+    let coded = BoundTo {
+        coding: Some("x".into()),
+        ..UNBOUND
+    };
+    let held = BoundTo {
+        credentials: Some(other),
+        ..UNBOUND
+    };
     let calls = [
         CALL,
         Approved {
@@ -134,6 +163,34 @@ fn every_field_of_a_call_is_in_its_digest() {
             ..CALL
         },
         Approved {
+            bound: &typed,
+            ..CALL
+        },
+        Approved {
+            bound: &coded,
+            ..CALL
+        },
+        Approved {
+            bound: &held,
+            ..CALL
+        },
+        Approved {
+            bound: &none,
+            ..CALL
+        },
+        Approved {
+            bound: &one,
+            ..CALL
+        },
+        Approved {
+            bound: &two,
+            ..CALL
+        },
+        Approved {
+            bound: &joined,
+            ..CALL
+        },
+        Approved {
             body: Body::Json(&looks_like_bytes),
             ..CALL
         },
@@ -154,7 +211,7 @@ fn every_field_of_a_call_is_in_its_digest() {
     assert_eq!(digests.len(), calls.len());
     // The preimage is a promise: other tools recompute it.
     let preimage = format!(
-        r#"["support-triage","triage-bot","payments","http://127.0.0.1:3000","refund","{}","POST","/refunds",null]"#,
+        r#"["support-triage","triage-bot","payments","http://127.0.0.1:3000","refund","{}","POST","/refunds",null,null,{{}},null,null]"#,
         "07".repeat(32)
     );
     assert_eq!(approval_digest(&calls[10]), digest(preimage.as_bytes()));

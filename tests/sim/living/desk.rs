@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use burngate::clock::{Clock, GateClock, TimeSource};
-use burngate::gate::approval::{Decision, DecisionKind};
+use burngate::gate::approval::{BoundTo, Decision, DecisionKind};
 use burngate::gate::dedup::Amount;
 use burngate::gate::digest::Digest;
 use burngate::gate::event::{Entry, Event};
@@ -21,8 +21,8 @@ use burngate::gate::policy::dedup::{Duplicate, Limit, Per, Reverses, Twice};
 use burngate::gate::policy::facts::{Ambiguous, Lookup, Nothing};
 use burngate::gate::policy::finding::RuleName;
 use burngate::gate::policy::{
-    Api, Condition, DedupRules, HoldRules, Inbox, Mode, Mount, Overrides, Pattern, PolicySet,
-    Protocol, Rule, RunRules, Schema, Skip, Tool, Upstream, Workflow,
+    Api, BodyKind, Condition, DedupRules, HoldRules, Inbox, Mode, Mount, Overrides, Pattern,
+    PolicySet, Protocol, Rule, RunRules, Schema, Skip, Tool, Upstream, Workflow,
 };
 use burngate::gate::risk::{Risk, Tier};
 use burngate::gate::run::{Charge, Executed};
@@ -95,6 +95,10 @@ impl ReviewView for RunCounts {
 
     fn args(&self) -> Option<String> {
         None
+    }
+
+    fn bound(&self) -> BoundTo {
+        BoundTo::default()
     }
 }
 
@@ -293,7 +297,9 @@ fn tool(name: &str, risk: Risk) -> Arc<Tool> {
         volume: None,
         concurrency: (name == "api/move").then_some(1),
         idempotent: false,
-        body: None,
+        size: None,
+        body: BodyKind::Json,
+        binds: Vec::new(),
         timeout: minutes(1),
         fallback: None,
         mode: Mode::Enforce,
@@ -329,6 +335,7 @@ pub(crate) fn policies(workflows: &[(&str, Rules)]) -> (Arc<PolicySet>, Arc<Api>
         },
         mount: Mount::Route("/".into()),
         overrides: Overrides::default(),
+        credentials: Vec::new(),
         tools: risks.map(|(name, risk)| tool(name, risk)).into(),
         timeout: minutes(1),
         location: location(),

@@ -6,7 +6,7 @@ use super::*;
 fn a_tool_s_mistakes() {
     insta::assert_snapshot!(tool("always: allow"), @"0.yaml:7:13: `always: allow` has no effect: `always` can only make a verdict stricter [write `hold` or `deny`; to allow more, change the tool's `risk` or a level]");
     insta::assert_snapshot!(tool("timeout: 2h"), @"0.yaml:7:14: `timeout`: expected a duration from 1ms to 1h, found `2h` []");
-    insta::assert_snapshot!(tool("body: 2GiB"), @"0.yaml:7:11: `body`: expected a size from 1B to 1GiB, found `2GiB` []");
+    insta::assert_snapshot!(tool("size: 2GiB"), @"0.yaml:7:11: `size`: expected a size from 1B to 1GiB, found `2GiB` []");
     insta::assert_snapshot!(tool("mode: shadow"), @"0.yaml:7:11: `mode: shadow` lacks `until` [write the day on which shadow mode ends, such as `until: 2026-12-18`]");
     insta::assert_snapshot!(tool("mode: shadow\nuntil: 2027-12-01"), @"0.yaml:8:12: `until`: shadow mode lasts at most 60d from now, found `2027-12-01` [the latest day is 2027-01-17]");
     insta::assert_snapshot!(tool("until: 2026-12-01"), @"0.yaml:7:12: `until` without `mode: shadow` [only shadow mode ends by itself; drop `until`, or write `mode: shadow`]");

@@ -21,6 +21,8 @@ pub struct Reads {
     pub header: BTreeSet<String>,
     /// A name of `path`, `query` or `header` is computed.
     pub computed: bool,
+    /// A name of `header` is computed: which headers it reads is not known before a call.
+    pub computed_header: bool,
     /// Look-backs of `burn`.
     pub burn: BTreeSet<&'static str>,
     /// `response.status`.
@@ -71,6 +73,7 @@ impl Reads {
                     }
                     computed => {
                         self.computed = true;
+                        self.computed_header |= matches!(part, Part::Header);
                         self.collect(computed);
                     }
                 }

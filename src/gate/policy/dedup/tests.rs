@@ -11,7 +11,7 @@ use crate::gate::name::Subject;
 use crate::gate::policy::condition::ConditionScope;
 use crate::gate::policy::facts::{Facts, Nothing, RunFacts};
 use crate::gate::policy::finding::{RuleName, Unreadable};
-use crate::gate::policy::{Pattern, Tool};
+use crate::gate::policy::{BodyKind, Pattern, Tool};
 use crate::gate::risk::Risk;
 use crate::gate::time::hours;
 
@@ -75,7 +75,9 @@ fn tool() -> Tool {
         concurrency: None,
         escalation: false,
         idempotent: false,
-        body: None,
+        size: None,
+        body: BodyKind::Json,
+        binds: Vec::new(),
         timeout: hours(1),
         mode: Mode::Enforce,
         definition: Digest::new([0; 32]),
