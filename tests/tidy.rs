@@ -470,7 +470,7 @@ fn the_pure_layers_use_only_their_crates() {
 }
 
 #[test]
-fn what_is_pure_asks_nobody() {
+fn pure_layers_use_no_clock_file_or_network() {
     let mut found = Findings::default();
     for file in rust("src").into_iter().filter(|file| !file.is_test()) {
         for (folder, words, why) in NEVER.iter().filter(|(folder, ..)| file.is_in(folder)) {

@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_seen_is_said() {
+    fn an_empty_sample_is_reported() {
         assert_eq!(
             page(
                 &UnlistedCalls {

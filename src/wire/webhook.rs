@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_standards_own_example_fits() {
+    fn the_example_of_standard_webhooks_verifies() {
         assert_eq!(
             check(SECRET_TEXT, ID, AT, SIGNATURE, BODY, 1_614_265_330),
             Ok(())
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_changed_fits_no_longer() {
+    fn any_change_breaks_the_signature() {
         let at = 1_614_265_330;
         assert_eq!(
             check(

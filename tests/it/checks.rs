@@ -139,7 +139,7 @@ fn whoever_only_looks_judges_nothing_and_what_was_not_drawn_is_not_accepted() {
 }
 
 #[test]
-fn on_the_command_line() {
+fn checks_are_listed_and_judged_on_the_command_line() {
     test(async {
         let (_upstream, gate) = world("check: { sample: 100%, min: 20/week }\n").await;
         for run in ["ticket-1", "ticket-2"] {

@@ -99,7 +99,7 @@ async fn used() -> (ScriptedUpstream, TestGate, String) {
 }
 
 #[test]
-fn looking_at_a_gate() {
+fn commands_that_read_show_what_the_gate_says() {
     test(async {
         let (_upstream, gate, id) = used().await;
         insta::assert_snapshot!(transcript(
@@ -130,7 +130,7 @@ fn looking_at_a_gate() {
 }
 
 #[test]
-fn acting_on_a_gate() {
+fn commands_that_act_change_the_gate() {
     test(async {
         let (_upstream, gate, id) = used().await;
         insta::assert_snapshot!(transcript(
@@ -197,7 +197,7 @@ fn acting_on_a_gate() {
 }
 
 #[test]
-fn without_a_gate_or_a_token() {
+fn commands_say_that_there_is_no_gate_or_no_token() {
     test(async {
         let (_upstream, mut gate, _) = used().await;
         let wrong = gate

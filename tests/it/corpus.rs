@@ -10,7 +10,7 @@ mod readers;
 type Reader = fn(&[u8]);
 
 #[test]
-fn whatever_was_fed_once_still_holds() {
+fn every_entry_of_the_fuzz_corpus_still_passes() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus");
     let targets: [(&str, Reader); 4] = [
         ("json", readers::json),

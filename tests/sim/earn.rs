@@ -421,7 +421,7 @@ fn earned_back(world: &mut World) {
 }
 
 #[test]
-fn silence_earns_nothing() {
+fn a_step_needs_runs_and_a_skipped_review_needs_reviews() {
     let mut world = World::new(story());
     let effects = world.advance(START + 200 * DAY);
     assert_eq!(effects, [], "no run, no evidence");

@@ -141,7 +141,7 @@ async fn a_wrong_token_is_401_a_wrong_role_403_and_the_least_role_gets_in() {
 }
 
 #[tokio::test]
-async fn two_tokens_are_none() {
+async fn a_request_with_two_tokens_is_refused() {
     let world = World::new(&[], Vec::new());
     let request = ask("GET", "/v1/workflows")
         .header(header::AUTHORIZATION, bearer("operator"))

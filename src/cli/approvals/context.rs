@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_there_is_not_is_said() {
+    fn parts_that_are_absent_are_named() {
         let run = |state: &str| json!({ "state": state, "started": null, "left_out": 0, "in_flight": 0, "modes": [], "escalated": true, "calls": [] });
         let plainly = rendered(
             &json!({ "subject": null }),

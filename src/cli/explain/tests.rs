@@ -211,7 +211,7 @@ fn a_tool_that_nobody_listed_is_judged_as_the_tier_says() {
 }
 
 #[test]
-fn shadow_is_said() {
+fn a_verdict_in_shadow_is_marked_so() {
     let page = page(&[
         "--workflow",
         "voids",

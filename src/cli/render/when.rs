@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_against_now() {
+    fn times_are_shown_relative_to_now() {
         let at = |text: &str| text.parse::<Moment>().unwrap();
         let now = at("2026-11-23T18:00:00Z").0;
         assert_eq!(ago(now, at("2026-11-23T17:55:00.123Z")), "4m ago");

@@ -63,7 +63,7 @@ mod tests {
     use crate::api::review::DecisionFigures;
 
     #[test]
-    fn one_decision_has_no_half() {
+    fn a_single_decision_is_told_without_percentiles() {
         let figures = DecisionFigures {
             held: 2,
             decisions: 1,

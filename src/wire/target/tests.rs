@@ -121,7 +121,7 @@ fn s13_line_breaks_and_tabs_are_text_in_a_query_and_nothing_in_a_path(#[case] qu
 }
 
 #[test]
-fn a39_merged_slashes_are_told() {
+fn a39_merged_slashes_are_reported() {
     for (raw, merged) in [
         ("/a//b", true),
         ("/a/b", false),

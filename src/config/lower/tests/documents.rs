@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn documents_that_are_none() {
+fn files_without_a_policy_document_are_reported() {
     insta::assert_snapshot!(lines(&[]), @"there is no workflow in any policy file [`burngate init` writes a first one]");
     insta::assert_snapshot!(lines(&[PAYMENTS, "# later\n"]), @r#"
     0.yaml:6:11: no workflow reaches tool `payments/get_order` [list `payments/get_order` under the `tools` of a workflow, or drop it: until then its calls are unlisted]

@@ -4,7 +4,7 @@ use super::super::*;
 use super::{ARGS, bad, compile, holds, with};
 
 #[test]
-fn what_holds() {
+fn conditions_that_hold_and_that_do_not() {
     let table = [
         ("args.amount > 500.0", true),
         ("args.amount > 500", true),
