@@ -126,7 +126,7 @@ fn greet(gate: &Gate, data: &str, say: fn(&StartupNotice)) {
     if gate.first_start {
         say(&StartupNotice::FirstStart(data.to_owned()));
         say(&StartupNotice::Note(format!(
-            "the operator's token is in {data}/{}; commands on this machine find it by --data",
+            "the operator's token is in {data}/{}; commands on this machine read it from there (--data)",
             super::token::FILE
         )));
     }

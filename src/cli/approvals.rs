@@ -194,12 +194,12 @@ impl ListApprovalsArgs {
             .client()?
             .get(&format!("/v1/approvals{}", query(&pairs)))?;
         if self.digests {
-            return render::show(&many::lines(&answer.read()?));
+            return render::show_page(&many::lines(&answer.read()?));
         }
         if self.json {
             render::show_json(answer.json())
         } else {
-            render::show(&list(&answer.read()?, &self.state, when::now()))
+            render::show_page(&list(&answer.read()?, &self.state, when::now()))
         }
     }
 }
@@ -211,7 +211,7 @@ impl ShowApprovalArgs {
         if self.json {
             return render::show_json(answer.json());
         }
-        render::show(&page::page(&answer.read()?, when::now()))
+        render::show_page(&page::page(&answer.read()?, when::now()))
     }
 }
 
@@ -221,8 +221,10 @@ impl ApproveArgs {
         let id = match many::named(&self.ids)? {
             NamedApprovals::One(id) => id,
             NamedApprovals::Many(_) if self.edit.is_some() || self.digest.is_some() => {
-                return Err(Failure::usage("`--edit` and `--digest` are about one call")
-                    .hint("name one approval"));
+                return Err(
+                    Failure::usage("`--edit` and `--digest` work on one call only")
+                        .hint("name one approval"),
+                );
             }
             NamedApprovals::Many(looked) => {
                 return many::decide(
@@ -238,7 +240,7 @@ impl ApproveArgs {
         if self.json {
             return render::show_json(answer.json());
         }
-        render::show(&approved(&decided(&client, id, &answer)?, when::now()))
+        render::show_page(&approved(&decided(&client, id, &answer)?, when::now()))
     }
 }
 
@@ -305,7 +307,7 @@ impl DenyArgs {
         if self.json {
             return render::show_json(answer.json());
         }
-        render::show(&denied(&decided(&client, id, &answer)?, verdict))
+        render::show_page(&denied(&decided(&client, id, &answer)?, verdict))
     }
 }
 

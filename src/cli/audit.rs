@@ -59,7 +59,7 @@ struct VerifyArgs {
     /// The data directory of the ledger; a gate may be running on it
     #[arg(long, value_name = "DIR", default_value = "burngate-data")]
     data: PathBuf,
-    /// An entry that was written down before, as `audit export` prints it
+    /// An entry noted before, as `audit export` prints it
     #[arg(long, value_name = "SEQ:HASH", value_parser = checkpoint)]
     head: Vec<Checkpoint>,
     /// An export that was made before
@@ -79,7 +79,7 @@ Examples:
   # Print what came after entry 7
   burngate audit export --after 7")]
 struct ExportArgs {
-    /// Goes on behind what the file holds already; without it, everything goes to standard output
+    /// Append to this file what it does not hold yet; without it, everything goes to standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Only what came after this entry, to standard output
@@ -129,7 +129,7 @@ impl VerifyArgs {
                     .to_string(),
             )?;
         } else {
-            render::show(&text)?;
+            render::show_page(&text)?;
         }
         Ok(if sound { Exit::Did } else { Exit::Failed })
     }
@@ -205,7 +205,7 @@ fn append(client: &Client, path: &Path) -> Result<(), Failure> {
         let found = read_export(path)?;
         let chain = found.map_err(|error| {
             Failure::new(format!("{shown} is not sound: {error}"))
-                .hint("nothing was added to it; move it aside, and export anew")
+                .hint("nothing was added to it; move it away and export again")
         })?;
         file.set_len(chain.whole()).map_err(unwritable)?;
         file.seek(SeekFrom::End(0)).map_err(unwritable)?;
@@ -264,11 +264,11 @@ fn follow(
         for entry in page.entries {
             let broken = |error: String| {
                 Failure::new(format!(
-                    "the gate's journal does not go on where the export ends: {error}"
+                    "the gate's journal does not continue where the export ends: {error}"
                 ))
             };
             chain.follow(&entry).map_err(|error| {
-                broken(error).hint("`burngate audit verify --against FILE` tells more")
+                broken(error).hint("`burngate audit verify --against FILE` says where they differ")
             })?;
             write_line(out, &entry.for_export()).map_err(unwritable)?;
             count += 1;
@@ -299,7 +299,7 @@ fn print_end(chain: &ExportFollower, count: u64) {
     let head = chain.checkpoint();
     let kept = format!("{}:{}", head.seq, head.hash);
     render::to_stderr(&format!(
-        "exported {}; the journal ends with\n{kept}\nhint: keep that elsewhere; `burngate audit verify --head {kept}` finds what is cut off later\n",
+        "exported {}; the journal ends with\n{kept}\nhint: keep that line elsewhere; `burngate audit verify --head LINE` then notices if later entries were cut off\n",
         counted(count, "entry", "entries")
     ));
 }

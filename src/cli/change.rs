@@ -85,7 +85,7 @@ impl ChangeArgs {
         if self.json {
             render::show_json(answer.json())?;
         } else {
-            render::show(&page(&answer.read()?))?;
+            render::show_page(&page(&answer.read()?))?;
         }
         Ok(Exit::Did)
     }

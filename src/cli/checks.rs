@@ -140,7 +140,7 @@ impl ListChecksArgs {
         if self.json {
             render::show_json(answer.json())
         } else {
-            render::show(&page(&answer.read()?, when::now()))
+            render::show_page(&page(&answer.read()?, when::now()))
         }
     }
 }
@@ -158,7 +158,7 @@ impl AcceptArgs {
         if self.json {
             render::show_json(answer.json())
         } else {
-            render::show(&format!(
+            render::show_page(&format!(
                 "accepted: {}",
                 revised(&answer.read()?, when::now())
             ))
@@ -183,7 +183,7 @@ impl ReportCheckArgs {
         if self.json {
             render::show_json(answer.json())
         } else {
-            render::show(&revised(&answer.read()?, when::now()))
+            render::show_page(&revised(&answer.read()?, when::now()))
         }
     }
 }

@@ -79,7 +79,7 @@ impl ClampArgs {
         if self.json {
             render::show_json(answer.json())?;
         } else {
-            render::show(&page(&answer.read()?, when::now()))?;
+            render::show_page(&page(&answer.read()?, when::now()))?;
         }
         Ok(Exit::Did)
     }
@@ -95,11 +95,11 @@ fn page(clamped: &ClampResponse, now: Time) -> String {
         |until| format!("until {}", when::exactly(now, until)),
     );
     let in_flight = match clamped.in_flight {
-        0 => "no call was in flight".to_owned(),
+        0 => "no call is in flight".to_owned(),
         calls => paint(
             Tone::Odd,
             &format!(
-                "{} in flight already: the clamp came too late for them",
+                "{} sent before the clamp",
                 counted(calls, "call was", "calls were")
             ),
         ),
@@ -109,9 +109,9 @@ fn page(clamped: &ClampResponse, now: Time) -> String {
             "{} withdrawn",
             counted(grants, "unused grant is", "unused grants are")
         ),
-        0 => "no grant is unused".to_owned(),
+        0 => "no unused grant".to_owned(),
         grants => format!(
-            "{}: only what the clamp allows",
+            "{} only what the clamp allows",
             counted(grants, "unused grant passes", "unused grants pass")
         ),
     };
@@ -120,9 +120,9 @@ fn page(clamped: &ClampResponse, now: Time) -> String {
             "{} withdrawn",
             counted(pending, "pending approval is", "pending approvals are")
         ),
-        0 => "no approval is pending".to_owned(),
+        0 => "no pending approval".to_owned(),
         pending => format!(
-            "{} pending: approving changes nothing that the clamp denies",
+            "{} pending: what the clamp denies stays denied after approval",
             counted(pending, "approval is", "approvals are")
         ),
     };
@@ -164,19 +164,19 @@ mod tests {
         };
         insta::assert_snapshot!(plain(&[page(&one, now()), page(&all, now()), page(&withdrawn, now())].join("\n")), @r"
         payouts is clamped to read_only until 2026-11-23T19:00:00Z (in 1h)
-          3 calls were in flight already: the clamp came too late for them
-          1 unused grant passes: only what the clamp allows
-          2 approvals are pending: approving changes nothing that the clamp denies
+          3 calls were sent before the clamp
+          1 unused grant passes only what the clamp allows
+          2 approvals are pending: what the clamp denies stays denied after approval
         `burngate release payouts --reason TEXT` lifts it
 
         every workflow is clamped to read_only until it is released
-          no call was in flight
-          no grant is unused
-          no approval is pending
+          no call is in flight
+          no unused grant
+          no pending approval
         `burngate release --all --reason TEXT` lifts it
 
         payouts is clamped to read_only until 2026-11-23T19:00:00Z (in 1h)
-          3 calls were in flight already: the clamp came too late for them
+          3 calls were sent before the clamp
           1 unused grant is withdrawn
           2 pending approvals are withdrawn
         `burngate release payouts --reason TEXT` lifts it

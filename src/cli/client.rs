@@ -79,7 +79,7 @@ impl GateAnswer {
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_str(&self.body).map_err(|error| {
             Failure::new(format!("cannot read the gate's answer: {error}")).hint(
-                "is this `burngate` as old as the one that runs? compare `burngate --version`",
+                "is this `burngate` the version that the gate runs? compare `burngate --version`",
             )
         })
     }
@@ -209,12 +209,12 @@ impl Client {
 
     fn unreachable(&self, why: &str) -> Failure {
         Failure::new(format!("cannot reach the gate at {}: {why}", self.address))
-            .hint("is `burngate run` up? it prints its admin address when it starts; name another one with --admin or BURNGATE_ADMIN")
+            .hint("is `burngate run` up? it prints its admin address when it starts; name another address with --admin or BURNGATE_ADMIN")
     }
 
     fn broken(&self, why: &str) -> Failure {
         Failure::new(format!(
-            "no answer that can be read from {}: {why}",
+            "cannot read an answer from {}: {why}",
             self.address
         ))
         .hint("is that the admin address, and not the one that agents call?")

@@ -14,11 +14,11 @@ use crate::app::Passage;
 use crate::app::demo::CallReport;
 
 /// The longest line, except where its words come from elsewhere.
-const WIDTH: usize = 98;
+const WIDTH: usize = 78;
 /// How far everything below an act is set in.
 const INDENT: &str = "   ";
 /// The width of a whole budget, in characters.
-const BAR: i64 = 20;
+const BAR: i64 = 10;
 
 /// See it work: a real gate, a sample tool API and a scripted agent, in one process
 #[derive(Debug, Args)]
@@ -92,7 +92,7 @@ fn table(calls: &[CallReport]) -> String {
 
 fn row(call: &CallReport) -> String {
     format!(
-        "{:<20} {:<28} {}",
+        "{:<18}  {:<18}  {}",
         escape(&call.request),
         escape(&call.what),
         answer(call)
@@ -135,7 +135,7 @@ fn status(workflow: &WorkflowView) -> String {
         "earned" if workflow.level.probation.is_some() => "as earned, on probation".to_owned(),
         "earned" => "as earned".to_owned(),
         "cap" => format!(
-            "capped by the budget; earned is {}",
+            "the budget's cap; earned is {}",
             escape(&workflow.level.earned)
         ),
         "clamp" => "clamped by an operator".to_owned(),
@@ -199,8 +199,8 @@ fn run_head() -> String {
     paint(
         Tone::Fine,
         &format!(
-            "{INDENT}  {:<8} {:<26} {:<8} {:<10} {:>9}   {}",
-            "RUN", "ITS REFUND", "POSTURE", "LEVEL", "REMAINING", "UNACCEPTABLE"
+            "{INDENT}  {:<7} {:<21} {:<8} {:<10} {:>9}   {}",
+            "RUN", "REFUND", "POSTURE", "LEVEL", "REMAINING", "UNACCEPTABLE"
         ),
     )
 }
@@ -210,8 +210,8 @@ fn run_row(run: &str, call: &CallReport, workflow: &WorkflowView) -> String {
     let (budget, level, answer) = (&workflow.budget, &workflow.level.effective, answer(call));
     let seen = anstream::adapter::strip_str(&answer).to_string();
     format!(
-        "{INDENT}  {run:<8} {} {} {} {:>9}   {} of {}\n",
-        column(&answer, &seen, 26),
+        "{INDENT}  {run:<7} {} {} {} {:>9}   {} of {}\n",
+        column(&answer, &seen, 21),
         column(&word(&workflow.posture), &workflow.posture, 8),
         column(&paint(Tone::Strong, &escape(level)), level, 10),
         percent(Some(budget.remaining)),
@@ -275,26 +275,27 @@ mod tests {
 
         1  Healthy
 
-           a few words, a few words, a few words, a few words, a few words, a few words, a few words, a
-           few words, a few words, a few words, a few words, a few words, a few words, a few words,
+           a few words, a few words, a few words, a few words, a few words, a few
+           words, a few words, a few words, a few words, a few words, a few words, a
+           few words, a few words, a few words,
 
-             POST /refunds        40 EUR for A-2044            403  allow
-             POST /refunds        40 EUR for A-2044            403  -     upstream-timeout
-             POST /refunds        40 EUR for A-2044            403  hold  held: \u{1b}[2Jlevel
+             POST /refunds       40 EUR for A-2044   403  allow
+             POST /refunds       40 EUR for A-2044   403  -     upstream-timeout
+             POST /refunds       40 EUR for A-2044   403  hold  held: \u{1b}[2Jlevel
 
              posture healthy   level standard (as earned)
-             budget  [===================-] 96% remaining   12 of 1,234 runs unacceptable, 300 allowed
+             budget  [=========-] 96% remaining   12 of 1,234 runs unacceptable, 300 allowed
 
-             posture burned   level supervised (capped by the budget; earned is standard)
-             budget  [--------------------] -25% remaining   300 of 1,234 runs unacceptable, 300 allowed
+             posture burned   level supervised (the budget's cap; earned is standard)
+             budget  [----------] -25% remaining   300 of 1,234 runs unacceptable, 300 allowed
 
            Look:
              burngate status refunds
 
              burngate release refunds --reason "fine"
 
-             RUN      ITS REFUND                 POSTURE  LEVEL      REMAINING   UNACCEPTABLE
-             run-059  403  hold  held: level     burned   supervised      -25%   300 of 1,234 runs
+             RUN     REFUND                POSTURE  LEVEL      REMAINING   UNACCEPTABLE
+             run-059 403  hold  held: level burned   supervised      -25%   300 of 1,234 runs
         "#);
     }
 

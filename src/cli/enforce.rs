@@ -45,7 +45,7 @@ impl EnforceArgs {
         if self.json {
             render::show_json(answer.json())?;
         } else {
-            render::show(&page(&answer.read()?, when::now()))?;
+            render::show_page(&page(&answer.read()?, when::now()))?;
         }
         Ok(Exit::Did)
     }

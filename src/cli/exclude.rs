@@ -124,7 +124,7 @@ impl ExcludeArgs {
                 counted(left, "run failed", "runs failed")
             ),
         };
-        render::show(&format!(
+        render::show_page(&format!(
             "{} {what}{left}\n",
             counted(decided.runs, "run", "runs")
         ))?;
@@ -148,7 +148,7 @@ impl ExcludeArgs {
         if self.json {
             render::show_json(answer.json())
         } else {
-            render::show(&revised(&answer.read()?, when::now()))
+            render::show_page(&revised(&answer.read()?, when::now()))
         }
     }
 }

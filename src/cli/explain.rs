@@ -78,7 +78,7 @@ impl ExplainArgs {
                 .map_err(|error| Failure::new(format!("cannot write the answer: {error}")))?;
             render::show_json(&json)?;
         } else {
-            render::show(&page::page(&answer))?;
+            render::show_page(&page::page(&answer))?;
         }
         Ok(if answer.verdict == Verdict::Allow {
             Exit::Did

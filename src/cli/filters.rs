@@ -82,7 +82,7 @@ impl FilterArgs {
 
 /// The error if no flag says which runs.
 pub(super) fn which() -> Failure {
-    Failure::usage("which runs?").hint("name one with --run, or many with filters such as --workflow, --since and --tool together with --yes")
+    Failure::usage("no run was named").hint("name one with --run, or many with filters such as --workflow, --since and --tool together with --yes")
 }
 
 /// What a batch would change, if it is repeated with `--yes`.
@@ -114,7 +114,7 @@ pub(super) fn show_batch(
     if json {
         render::show_json(answer.json())?;
     } else {
-        render::show(&batch(&result, done, undo))?;
+        render::show_page(&batch(&result, done, undo))?;
     }
     Ok(Exit::Did)
 }

@@ -27,7 +27,7 @@ use crate::api::history::{ImportFindingKind, ImportResponse, MEDIA_TYPE};
 /// How much of the file is sent at once.
 const PIECE: usize = 64 * 1024;
 
-/// Book past runs from a history, so that a budget does not start empty
+/// Book past runs from a history, so that a new gate's budgets count them
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -116,7 +116,7 @@ fn page(imported: &ImportResponse) -> String {
             true,
             format!("skipped {}", counted(imported.skipped, "line", "lines")),
         ),
-        (false, "booked, and worth a look".to_owned()),
+        (false, "booked, with a warning".to_owned()),
     ] {
         let mut findings = imported
             .findings
@@ -258,7 +258,7 @@ mod tests {
             line 28: run `r28` of `triage`
             line 29: run `r29` of `triage`
             and 10 more
-        booked, and worth a look:
+        booked, with a warning:
           1 outcome and modes disagree; the modes decided
             line 5: the outcome is acceptable, but a mode counts as unacceptable: booked as unacceptable
         triage: 1,200 runs; now at_risk, level standard: 9 of 1,200 runs were unacceptable; 12 are allowed

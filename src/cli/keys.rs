@@ -89,12 +89,12 @@ impl KeysArgs {
     fn page(&self, token: &str) -> String {
         let list = if self.agent { "agents" } else { "reviewers" };
         let use_it = if self.agent {
-            "it is sent as `Burngate-Authorization: Bearer …`"
+            "the agent sends it as `Burngate-Authorization: Bearer TOKEN`"
         } else {
-            "BURNGATE_TOKEN hands it to `burngate` commands"
+            "`burngate` commands read it from the environment variable BURNGATE_TOKEN"
         };
         format!(
-            "token, shown once; {use_it}:\n  {token}\n\nburngate.yaml, under `{list}:`; a running gate lets it in once the file is saved:\n  {}\n",
+            "The token is shown only now; {use_it}:\n  {token}\n\nAdd this line to burngate.yaml, under `{list}:`. A running gate accepts the token as soon as the file\nis saved:\n  {}\n",
             self.entry(token)
         )
     }

@@ -65,10 +65,10 @@ fn fragment(sentence: &str) -> String {
 fn hint(status: StatusCode) -> Option<&'static str> {
     match status {
         StatusCode::UNAUTHORIZED => Some(
-            "--data names the gate's data directory; BURNGATE_TOKEN and BURNGATE_TOKEN_FILE go before the token in it",
+            "the token comes from BURNGATE_TOKEN, else BURNGATE_TOKEN_FILE, else the data directory (--data)",
         ),
         StatusCode::FORBIDDEN => Some(
-            "roles are viewer, reporter, reviewer and operator; reports take a reporter, decisions a reviewer, everything else an operator",
+            "viewers may look, reporters report and check runs, reviewers decide on held calls, operators do everything",
         ),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
             Some("try again in a moment")

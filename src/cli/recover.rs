@@ -64,7 +64,7 @@ fn page(workflow: &WorkflowView, now: Time) -> String {
     let name = escape(&workflow.workflow);
     let probation = workflow.level.probation.as_ref().map_or_else(String::new, |probation| {
         format!(
-            "a probation opens level {} until {}, with its own small budget: used up, the burn's cap is back at once; lasted, the burn is over\n",
+            "a probation opens level {} until {}, with a small budget of its own; if that is used up, the burn's cap returns at once, otherwise the burn is over then\n",
             escape(&probation.to),
             when::exactly(now, probation.until)
         )
@@ -90,8 +90,8 @@ mod tests {
         );
         insta::assert_snapshot!(plain(&page(&workflow, now())), @r"
         the cause is on record and the freeze on support-triage is lifted
-        a probation opens level standard until 2026-11-30T18:00:00Z (in 7d), with its own small budget: used up, the burn's cap is back at once; lasted, the burn is over
-        support-triage (risk medium) is burned, at level standard. A probation opens that level and ends in 7d; earned is standard.
+        a probation opens level standard until 2026-11-30T18:00:00Z (in 7d), with a small budget of its own; if that is used up, the burn's cap returns at once, otherwise the burn is over then
+        support-triage (risk medium) is burned, at level standard. A probation opens this level and ends in 7d; the earned level is standard.
         ");
     }
 }

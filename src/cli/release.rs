@@ -51,13 +51,13 @@ impl ReleaseArgs {
                     .map_or_else(String::new, |note| {
                         format!("{}\n", paint(Tone::Odd, &escape(&note)))
                     });
-                render::show(&format!(
+                render::show_page(&format!(
                     "the clamp on every workflow is lifted; clamps on single workflows stay\n{note}"
                 ))?;
             }
             Some(name) => {
                 let workflow = status::of_workflow(&client, name, &answer)?;
-                render::show(&format!(
+                render::show_page(&format!(
                     "the clamp on {} is lifted\n{}\n",
                     escape(name),
                     status::line(&workflow, when::now())

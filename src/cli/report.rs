@@ -109,7 +109,7 @@ impl ReportArgs {
             if self.json {
                 render::show_json(answer.json())?;
             } else {
-                render::show(&revised(&answer.read()?, when::now()))?;
+                render::show_page(&revised(&answer.read()?, when::now()))?;
             }
             return Ok(Exit::Did);
         }

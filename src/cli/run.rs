@@ -42,8 +42,8 @@ pub(super) struct RunArgs {
     /// The directory of the data
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Refuse to start if the data directory holds no data, so that no budget starts from zero by
-    /// mistake
+    /// Refuse to start if the data directory has no ledger, so that a wrong path does not reset
+    /// every budget
     #[arg(long)]
     existing: bool,
     /// Start even if the data cannot be verified; every workflow then starts burned
@@ -98,7 +98,7 @@ fn describe(said: &StartupNotice) -> String {
         StartupNotice::Listening(address) => format!("listening {}\n", escape(address)),
         StartupNotice::Admin(address) => format!("admin {}\n", escape(address)),
         StartupNotice::FirstStart(directory) => format!(
-            "{} {} holds no data, so every budget starts empty and every level at its first\nhint: `--existing` refuses to start like this\n",
+            "{} {} is new: no run has counted yet, and workflows start at the level of their policy\nhint: with `--existing` the gate refuses to start without a ledger\n",
             paint(Tone::Odd, "first start:"),
             escape(directory)
         ),
@@ -176,8 +176,8 @@ mod tests {
             StartupNotice::Admin("http://127.0.0.1:41235".to_owned()),
         ];
         insta::assert_snapshot!(plain(&said.iter().map(describe).collect::<String>()), @r"
-        first start: ./burngate-data holds no data, so every budget starts empty and every level at its first
-        hint: `--existing` refuses to start like this
+        first start: ./burngate-data is new: no run has counted yet, and workflows start at the level of their policy
+        hint: with `--existing` the gate refuses to start without a ledger
         listening http://127.0.0.1:41234
         admin http://127.0.0.1:41235
         ");

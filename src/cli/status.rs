@@ -70,7 +70,7 @@ impl StatusArgs {
                 if self.watch {
                     render::clear();
                 }
-                render::show(&page)?;
+                render::show_page(&page)?;
             }
             if !self.watch {
                 return Ok(Exit::Did);
@@ -144,7 +144,7 @@ pub(super) fn operate(
         render::show_json(answer.json())?;
     } else {
         let workflow = of_workflow(&client, workflow, &answer)?;
-        render::show(&page(&workflow, when::now()))?;
+        render::show_page(&page(&workflow, when::now()))?;
     }
     Ok(Exit::Did)
 }

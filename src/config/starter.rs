@@ -228,7 +228,7 @@ tools:
   - tool: update_item
     match: PUT /items/{{item}}
     risk: low
-    subject: path.item                 # the business object that a call touches; people report by it
+    subject: path.item                 # the business object that a call touches
     idempotent: true                   # sending it twice is the same as sending it once
     arguments: {{ type: object }}
 
@@ -262,7 +262,8 @@ fn workflow_file(
     } = *wanted;
     let approvals = if risk == Tier::High {
         "
-# High-risk calls need two people by default. This lets one decide; raise it once `reviewers` are listed in burngate.yaml.
+# By default two people decide on a high-risk call. This lets one decide; remove
+# it once burngate.yaml lists two `reviewers`.
 hold: { approvals: 1 }
 "
     } else {
@@ -272,8 +273,9 @@ hold: { approvals: 1 }
     let why: String = proposal.map_or_else(
         || {
             let general = [
-                "The share of runs that must be acceptable. Choose somewhat less than the workflow achieves today: one that runs exactly at",
-                "its target uses its budget up half of the time.",
+                "The share of runs that must be acceptable. Choose less than the workflow",
+                "achieves today: one that runs exactly at its target uses up its budget",
+                "half of the time.",
             ];
             general.map(|line| comment(&line.to_owned())).concat()
         },
@@ -292,18 +294,22 @@ risk: {risk}
 objective:
 {why}  target: {target}
   window: 30d                          # rolling
-{size}  # How many runs are expected in a window. {target} of {runs} leaves {allowed} that may fail; when they are used up, the agent's
-  # permissions shrink by themselves, on the very next call.
+{size}  # How many runs are expected in a window. At {target} of {runs}, {allowed} may fail.
+  # When they are used up, the agent may do less, from its very next call on.
   expected_runs: {runs}
 
 # The tools that it may call. Calls of anything else are {unlisted}.
 tools:
 {tools}{approvals}
-# To watch before anything is refused, let it run in shadow first: verdicts are recorded, and every call passes.
+# To try this policy out first: verdicts are recorded, and every call passes.
 # mode: shadow
-# until: 2030-01-31                    # at most 60 days ahead
+# until: YYYY-MM-DD                    # at most 60 days ahead
 ",
-        unlisted = if risk == Tier::Low { "held for a person" } else { "denied" },
+        unlisted = if risk == Tier::Low {
+            "held for a person"
+        } else {
+            "denied"
+        },
     )
 }
 
@@ -401,14 +407,11 @@ mod tests {
     #[test]
     fn the_numbers_in_the_comments_are_those_of_the_policy() {
         let text = &starter("w", Tier::Medium, "http://x", Some(10_000), None)[1].1;
-        assert!(
-            text.contains("97% of 10000 leaves 300 that may fail"),
-            "{text}"
-        );
+        assert!(text.contains("At 97% of 10000, 300 may fail"), "{text}");
         assert!(
             starter("w", Tier::High, "http://x", None, None)[1]
                 .1
-                .contains("99.5% of 600 leaves 3 that may fail")
+                .contains("At 99.5% of 600, 3 may fail")
         );
     }
 }

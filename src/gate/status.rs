@@ -110,9 +110,9 @@ impl Status {
             (Binds::Cap, _) => format!("the budget is {}: {}", self.posture, self.why),
             (Binds::Probation, _) => "a probation opens no more than that".to_owned(),
             (Binds::Waiver, _) => {
-                "that is the level it has earned; a waiver suspends the budget's cap".to_owned()
+                "this is its earned level; a waiver suspends the budget's cap".to_owned()
             }
-            (Binds::Earned | Binds::Clamp, _) => "that is the level it has earned".to_owned(),
+            (Binds::Earned | Binds::Clamp, _) => "this is its earned level".to_owned(),
         }
     }
 

@@ -177,7 +177,7 @@ fn risky_runs_side_by_side_are_as_many_as_may_fail() {
         let said = String::from_utf8_lossy(&status.stdout).into_owned();
         assert!(
             said.contains(
-                "Risky runs under way take 2 of 2 places, those with a high-risk call 0 of 3 places"
+                "to the failures that remain: 2 of 2 places taken; 0 of 3 places by runs with a high-risk call"
             ),
             "{said}"
         );

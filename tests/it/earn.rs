@@ -55,7 +55,7 @@ fn a_workflow_says_what_it_may_earn_and_what_is_missing() {
         let page = String::from_utf8(status.stdout).unwrap();
         for told in [
             "Next is volume (volume x2): 0 of 30 days within budget, and 0 runs with 0 unacceptable, where 99 are needed: not enough yet.",
-            "2 burns within 90d lose a level, to supervised: there is none.",
+            "2 burns within 90d lower the level to supervised. So far there was none.",
         ] {
             assert!(page.contains(told), "{told}:\n{page}");
         }

@@ -95,12 +95,12 @@ fn pages_say_the_same(gate: &TestGate) {
     let status = page(&["status", "desk"]);
     assert!(
         status.contains(
-            "In the last week 5 calls were held for a person; half of 4 decisions came within "
+            "In the last week 5 calls were held for a person. Half of 4 decisions took at most "
         ),
         "{status}"
     );
     assert!(
-        status.contains("2 calls went under a grant for a while, and 1 of them turned out bad."),
+        status.contains("2 calls went through under a timed grant, and 1 of them turned out bad."),
         "{status}"
     );
     for format in ["markdown", "html"] {

@@ -112,7 +112,7 @@ impl ScriptedAgent {
             run,
             Method::POST,
             "/emails",
-            &format!("to the customer of {}", run.order),
+            &format!("about {}", run.order),
             Some(&body),
         )
         .await
@@ -251,7 +251,7 @@ impl AgentReply {
     pub(super) fn approval(&self) -> anyhow::Result<&str> {
         self.problem.as_ref().and_then(|problem| problem.approval.as_deref()).with_context(|| {
             format!(
-                "the story lost its thread: {} should have been held, and was not\nhint: was the workflow clamped or recovered meanwhile? start it again",
+                "the demo cannot go on: {} should have been held, and was not\nhint: was the workflow clamped or recovered meanwhile? start the demo again",
                 self.call.request
             )
         })

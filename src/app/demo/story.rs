@@ -155,7 +155,7 @@ impl Story {
              stand: \"Burngate-Budget: {budget}\"."
         ));
         self.type_this(
-            "What went wrong, and what waits:",
+            "What went wrong, and which calls wait:",
             vec![
                 "burngate runs --outcome unacceptable".to_owned(),
                 "burngate approvals list".to_owned(),
@@ -186,7 +186,7 @@ impl Story {
         let id = refund.approval()?.to_owned();
         self.calls([look_up, note, refund]);
         self.text(
-            "The gate never sends a held call by itself. A person says yes to exactly this call with exactly these arguments; then the agent repeats it, and it \
+            "The gate never sends a held call by itself. A person approves exactly this call with exactly these arguments; then the agent repeats it, and it \
              passes once.",
         );
         self.type_this(
@@ -241,17 +241,17 @@ impl Story {
                 ),
                 match (first.as_str(), second.as_str()) {
                     ("allow", "hold") => {
-                        "The first went through. The second is held again, under an approval of its own: a yes is good for one call."
+                        "The first went through. The second is held again, under an approval of its own: an approval is good for one call."
                     }
                     // The reader has a second terminal, and may have done more there than approve.
                     _ => {
-                        "Meanwhile somebody changed more than that. A yes lifts no clamp: every rule is judged again when the call is repeated."
+                        "Meanwhile somebody changed more than that. An approval lifts no clamp: every rule is judged again when the call is repeated."
                     }
                 },
             ),
             "denied" => (
                 format!("\"{by}\" denied it. The agent tries all the same, twice:"),
-                "A person's no lets nothing through. Where it said \"wrong\", it stands for exactly this call for a day; otherwise the call may be held anew.",
+                "A denied call does not pass. If it was denied as \"wrong\", it stands for exactly this call for a day; otherwise the call may be held anew.",
             ),
             _ => (
                 "Nobody decided in time, so the call expired. The agent tries again, twice:"
@@ -267,7 +267,7 @@ impl Story {
 
     async fn clamped(&mut self) -> anyhow::Result<()> {
         self.act(4, "An operator steps in").await;
-        self.text("Something looks odd, and nobody wants to wait for a budget to notice. This is done for you, over the admin API; it is the same as typing:");
+        self.text("Something looks odd, and nobody wants to wait until the budget shows it. This is done for you, over the admin API; it is the same as typing:");
         self.type_this(
             "",
             vec![format!(
@@ -305,7 +305,7 @@ impl Story {
     async fn way_back(&mut self) -> anyhow::Result<()> {
         self.act(5, "The way back").await;
         self.text(
-            "A burn is not over because it was forgotten: somebody puts its cause on record. That lifts the freeze and opens the earned level again, on probation:",
+            "A burn does not end by waiting: somebody has to put its cause on record. That lifts the freeze and opens the earned level again, on probation:",
         );
         let (cause, fix) = ("mail server down, no limit in the prompt", "OPS-214");
         self.type_this(

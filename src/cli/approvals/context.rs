@@ -35,10 +35,10 @@ pub(super) fn page(approval: &ApprovalView, now: Time) -> String {
         changes: _,
     } = context;
     let parts = [
-        ("stands", vec![status::line(workflow, now)]),
+        ("state", vec![status::line(workflow, now)]),
         ("run", run_lines(approval, run, now)),
-        ("lately", touched(approval, lately, now)),
-        ("before", before(approval, alike, now)),
+        ("recent", touched(approval, lately, now)),
+        ("earlier", before(approval, alike, now)),
         (
             "rule",
             rule.iter().map(|rule| experience(&rule.figures)).collect(),
@@ -57,7 +57,7 @@ pub(super) fn page(approval: &ApprovalView, now: Time) -> String {
 /// What the run did besides.
 fn run_lines(approval: &ApprovalView, run: &HeldCallRun, now: Time) -> Vec<String> {
     if approval.run == approval.call {
-        return vec!["the agent names no run: this call is all of it".to_owned()];
+        return vec!["the agent names no run, so this call is the whole run".to_owned()];
     }
     let mut state = match run.state.as_str() {
         "open" => "open".to_owned(),
@@ -179,7 +179,7 @@ fn touched(approval: &ApprovalView, lately: &[RelatedRun], now: Time) -> Vec<Str
 fn before(approval: &ApprovalView, alike: &[SimilarCall], now: Time) -> Vec<String> {
     if alike.is_empty() {
         vec![format!(
-            "no call of {} was decided on before",
+            "no decision on a call of {} yet",
             escape(&approval.tool)
         )]
     } else {
@@ -197,7 +197,7 @@ fn experience(figures: &DecisionFigures) -> String {
     if figures.approved > 0 {
         let _ = write!(
             text,
-            ", {} as asked; {} of those turned out bad",
+            ", {} without edits; {} of those turned out bad",
             percent(figures.without_edits),
             grouped(figures.turned_bad)
         );
@@ -205,7 +205,7 @@ fn experience(figures: &DecisionFigures) -> String {
     if figures.unasked > 0 {
         let _ = write!(
             text,
-            "; {} went under a grant for a while, {} of them bad",
+            "; {} went through under a timed grant, {} of them turned out bad",
             grouped(figures.unasked),
             grouped(figures.unasked_turned_bad)
         );
@@ -318,18 +318,18 @@ mod tests {
               "sent": true, "outcome": null, "modes": [] },
         ]);
         insta::assert_snapshot!(rendered(&json!({}), &run, &lately, &alike), @r"
-          stands    support-triage (risk medium) is healthy, at level standard. That is the level it has earned.
+          state     support-triage (risk medium) is healthy, at level standard. This is its earned level.
           run       open, began 10m ago (wrong_arguments); 1 call under way; 3 calls before these
                     4m ago: payments/get_order (risk read): executed (200)
                     4m ago: payments/refund (risk high) about A-1001: denied by arguments (422)
                     4m ago: payments/refund (risk high): held by level (403)
                     4m ago: payments/note\u{202e} (risk low): sent, and the answer was lost
-          lately    1m ago: run b-1 of billing is open: payments/charge
+          recent    1m ago: run b-1 of billing is open: payments/charge
                     2h55m ago: run ticket-70 of support-triage was unacceptable (wrong_action): payments/refund
-          before    3h ago about the same object: dana approved it; sent, and its run was unacceptable (wrong_action)
+          earlier   3h ago about the same object: dana approved it; sent, and its run was unacceptable (wrong_action)
                     3d ago about A-2: dana denied it as wrong (two\nlines); not sent
                     3d ago: dana approved it with other arguments; sent, and its run is not booked yet
-          rule      in 30 days it held 12 calls, of which 10 were approved, 90% as asked; 2 of those turned out bad; 3 went under a grant for a while, 1 of them bad
+          rule      in 30 days it held 12 calls, of which 10 were approved, 90% without edits; 2 of those turned out bad; 3 went through under a timed grant, 1 of them turned out bad
         ");
     }
 
@@ -343,10 +343,10 @@ mod tests {
             &json!([]),
         );
         insta::assert_snapshot!(plainly, @r"
-          stands    support-triage (risk medium) is healthy, at level standard. That is the level it has earned.
+          state     support-triage (risk medium) is healthy, at level standard. This is its earned level.
           run       what it did is not known: it ended with a crash, or made no other call
-          lately    the call names no object
-          before    no call of payments/refund was decided on before
+          recent    the call names no object
+          earlier   no decision on a call of payments/refund yet
         ");
         assert!(
             rendered(&json!({}), &run("open"), &json!([]), &json!([]))
@@ -359,7 +359,7 @@ mod tests {
             &json!([]),
         );
         assert!(
-            alone.contains("the agent names no run: this call is all of it")
+            alone.contains("the agent names no run, so this call is the whole run")
                 && alone.contains("no other run touched A-1001"),
             "{alone}"
         );

@@ -52,7 +52,7 @@ pub(super) fn decide(
     if json {
         render::show_json(answer.json())
     } else {
-        render::show(&page(&decided))
+        render::show_page(&page(&decided))
     }?;
     let refused = decided
         .decided

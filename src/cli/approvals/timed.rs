@@ -89,7 +89,7 @@ impl GiveGrantArgs {
         if self.json {
             render::show_json(answer.json())
         } else {
-            render::show(&given(&answer.read()?, when::now()))
+            render::show_page(&given(&answer.read()?, when::now()))
         }
     }
 }
@@ -108,7 +108,7 @@ impl ListGrantsArgs {
         if self.json {
             render::show_json(answer.json())
         } else {
-            render::show(&list(&answer.read()?, when::now()))
+            render::show_page(&list(&answer.read()?, when::now()))
         }
     }
 }
@@ -125,7 +125,7 @@ impl TakeBackGrantArgs {
             return render::show_json(answer.json());
         }
         let grant: GrantView = answer.read()?;
-        render::show(&format!(
+        render::show_page(&format!(
             "taken back: {}, after {} of {} calls\n",
             escape(&grant.id),
             grant.used,
@@ -136,7 +136,7 @@ impl TakeBackGrantArgs {
 
 fn given(grant: &GrantView, now: Time) -> String {
     format!(
-        "{}: at most {} held calls of {} go without asking, until {}\na clamp, a burn or `burngate approvals revoke` ends it; what a limit holds, or should be escalated, is still put to people\n",
+        "{}: up to {} held calls of {} pass without a decision, until {}\na clamp, a burn or `burngate approvals revoke` ends it earlier; calls over a limit, and calls to escalate, are still held\n",
         escape(&grant.id),
         grant.max,
         escape(&grant.tool),

@@ -72,7 +72,7 @@ pub(super) fn page(answer: &ExplainAnswer) -> String {
             .map_or_else(String::new, |place| format!(" ({})", escape(place)));
         let _ = writeln!(
             page,
-            "in shadow: {}{place} says {}; that is recorded, and decides nothing",
+            "in shadow: {}{place} says {}; that is recorded without effect",
             line.rule, line.verdict
         );
     }
@@ -80,7 +80,7 @@ pub(super) fn page(answer: &ExplainAnswer) -> String {
         let _ = writeln!(page, "{} {}", paint(Tone::Fine, "note:"), escape(note));
     }
     page + &paint(Tone::Fine, "note:")
-        + " not judged without a gate: volume, concurrency, exposure, what was done before, and what reviewers decided\n"
+        + " volume, concurrency, exposure, earlier calls and decisions are known only to a running gate\n"
 }
 
 fn assumed(answer: &ExplainAnswer) -> String {
@@ -88,10 +88,10 @@ fn assumed(answer: &ExplainAnswer) -> String {
     let from = if answer.level_from == "at" {
         "as asked"
     } else {
-        "the level it starts at; --at assumes another"
+        "where the workflow starts; --at LEVEL assumes another"
     };
     format!(
-        "assumed at level {level} ({from}), {}, nothing spent",
+        "assuming level {level} ({from}), a {} budget and nothing spent",
         answer.posture
     )
 }

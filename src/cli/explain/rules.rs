@@ -223,7 +223,7 @@ fn written(case: &Case<'_>) -> Vec<RuleAnswer> {
         Some(allow(
             RuleName::Validation,
             place,
-            "nothing that validation demands is missing".to_owned(),
+            "validation asks for nothing more".to_owned(),
         )),
         condition(RuleName::HoldWhen, tool.hold_when.as_ref()),
         condition(RuleName::EscalateWhen, tool.escalate_when.as_ref()),

@@ -90,36 +90,36 @@ fn refused(flags: &[&str]) -> String {
 #[test]
 fn every_rule_is_shown_in_its_order_with_its_place() {
     insta::assert_snapshot!(page(&["--workflow", "triage", "--tool", "payments/refund", "--args", r#"{"order":"A-1","amount":900}"#]), @r"
-    payments/refund by triage: assumed at level autonomous (the level it starts at; --at assumes another), healthy, nothing spent
+    payments/refund by triage: assuming level autonomous (where the workflow starts; --at LEVEL assumes another), a healthy budget and nothing spent
 
     RULE         VERDICT   PLACE              DETAIL
     unlisted     allow     triage.yaml:2      `payments/refund` is among the tools of workflow `triage`
     arguments    allow     payments.yaml:10   the arguments fit the schema
     deny_when    allow     payments.yaml:18   `args.amount > 5000.0` does not hold
     level        allow     -                  level `autonomous` says allow for risk high
-    validation   allow     payments.yaml:10   nothing that validation demands is missing
+    validation   allow     payments.yaml:10   validation asks for nothing more
     hold_when    hold      payments.yaml:19   `args.amount > 500.0` holds
 
     verdict: hold, by hold_when
-    note: not judged without a gate: volume, concurrency, exposure, what was done before, and what reviewers decided
+    note: volume, concurrency, exposure, earlier calls and decisions are known only to a running gate
     ");
 }
 
 #[test]
 fn the_level_that_is_assumed_is_said() {
     insta::assert_snapshot!(page(&["--workflow", "triage", "--tool", "refund", "--args", r#"{"order":"A-1","amount":9}"#, "--at", "read_only"]), @r"
-    payments/refund by triage: assumed at level read_only (as asked), healthy, nothing spent
+    payments/refund by triage: assuming level read_only (as asked), a healthy budget and nothing spent
 
     RULE         VERDICT   PLACE              DETAIL
     unlisted     allow     triage.yaml:2      `payments/refund` is among the tools of workflow `triage`
     arguments    allow     payments.yaml:10   the arguments fit the schema
     deny_when    allow     payments.yaml:18   `args.amount > 5000.0` does not hold
     level        deny      -                  level `read_only` says deny for risk high
-    validation   allow     payments.yaml:10   nothing that validation demands is missing
+    validation   allow     payments.yaml:10   validation asks for nothing more
     hold_when    allow     payments.yaml:19   `args.amount > 500.0` does not hold
 
     verdict: deny, by level
-    note: not judged without a gate: volume, concurrency, exposure, what was done before, and what reviewers decided
+    note: volume, concurrency, exposure, earlier calls and decisions are known only to a running gate
     ");
 }
 
@@ -146,7 +146,7 @@ fn a_call_that_passes_is_allowed_by_every_rule() {
 #[test]
 fn every_violation_of_a_schema_is_shown() {
     insta::assert_snapshot!(page(&["--workflow", "triage", "--tool", "refund", "--args", r#"{"order":1,"amount":-9}"#]), @r"
-    payments/refund by triage: assumed at level autonomous (the level it starts at; --at assumes another), healthy, nothing spent
+    payments/refund by triage: assuming level autonomous (where the workflow starts; --at LEVEL assumes another), a healthy budget and nothing spent
 
     RULE         VERDICT   PLACE              DETAIL
     unlisted     allow     triage.yaml:2      `payments/refund` is among the tools of workflow `triage`
@@ -154,11 +154,11 @@ fn every_violation_of_a_schema_is_shown() {
                                               `/order` must be a string, but is a number
     deny_when    allow     payments.yaml:18   `args.amount > 5000.0` does not hold
     level        allow     -                  level `autonomous` says allow for risk high
-    validation   allow     payments.yaml:10   nothing that validation demands is missing
+    validation   allow     payments.yaml:10   validation asks for nothing more
     hold_when    allow     payments.yaml:19   `args.amount > 500.0` does not hold
 
     verdict: deny, by arguments
-    note: not judged without a gate: volume, concurrency, exposure, what was done before, and what reviewers decided
+    note: volume, concurrency, exposure, earlier calls and decisions are known only to a running gate
     ");
 }
 
@@ -193,7 +193,7 @@ fn a_request_gives_the_rules_their_path_and_query() {
 #[test]
 fn a_tool_that_nobody_listed_is_judged_as_the_tier_says() {
     insta::assert_snapshot!(page(&["--workflow", "triage", "--tool", "payments/refnd"]), @r"
-    payments/refnd by triage: assumed at level autonomous (the level it starts at; --at assumes another), healthy, nothing spent
+    payments/refnd by triage: assuming level autonomous (where the workflow starts; --at LEVEL assumes another), a healthy budget and nothing spent
 
     RULE       VERDICT   PLACE           DETAIL
     unlisted   hold      triage.yaml:2   no tool of workflow `triage` matches this request
@@ -201,7 +201,7 @@ fn a_tool_that_nobody_listed_is_judged_as_the_tier_says() {
 
     verdict: hold, by unlisted
     note: no policy describes a tool `payments/refnd`: this is judged as an unlisted call; did you mean `payments/refund`?
-    note: not judged without a gate: volume, concurrency, exposure, what was done before, and what reviewers decided
+    note: volume, concurrency, exposure, earlier calls and decisions are known only to a running gate
     ");
     let answer = explain(&["--workflow", "triage", "--tool", "payments/void"]).unwrap();
     assert_eq!(
@@ -229,20 +229,20 @@ fn a_verdict_in_shadow_is_marked_so() {
 #[test]
 fn a_rule_in_shadow_is_shown_with_its_place_and_decides_nothing() {
     insta::assert_snapshot!(page(&["--workflow", "triage", "--tool", "note", "--args", r#"{"n":11}"#]), @r"
-    payments/note by triage: assumed at level autonomous (the level it starts at; --at assumes another), healthy, nothing spent
+    payments/note by triage: assuming level autonomous (where the workflow starts; --at LEVEL assumes another), a healthy budget and nothing spent
 
     RULE         VERDICT         PLACE              DETAIL
     unlisted     allow           triage.yaml:2      `payments/note` is among the tools of workflow `triage`
     limits       deny (shadow)   payments.yaml:28   the sum of `args.n` per agent within 1h, denied above 8: this call adds 11
     deny_when    deny (shadow)   payments.yaml:26   `args.n > 10.0` holds
     level        allow           -                  level `autonomous` says allow for risk low
-    validation   allow           payments.yaml:23   nothing that validation demands is missing
+    validation   allow           payments.yaml:23   validation asks for nothing more
     hold_when    hold            payments.yaml:27   `args.n > 5.0` holds
 
     verdict: hold, by hold_when
-    in shadow: limits (payments.yaml:28) says deny; that is recorded, and decides nothing
-    in shadow: deny_when (payments.yaml:26) says deny; that is recorded, and decides nothing
-    note: not judged without a gate: volume, concurrency, exposure, what was done before, and what reviewers decided
+    in shadow: limits (payments.yaml:28) says deny; that is recorded without effect
+    in shadow: deny_when (payments.yaml:26) says deny; that is recorded without effect
+    note: volume, concurrency, exposure, earlier calls and decisions are known only to a running gate
     ");
     let answer = explain(&[
         "--workflow",

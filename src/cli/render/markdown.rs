@@ -22,12 +22,7 @@ const RESET: &str = "\x1b[0m";
 /// The width of the terminal that standard output is.
 #[must_use]
 pub(in crate::cli) fn terminal_width() -> usize {
-    use std::io::IsTerminal as _;
-    if std::io::stdout().is_terminal() {
-        readable(textwrap::termwidth())
-    } else {
-        PIPE_WIDTH
-    }
+    super::terminal_width().map_or(PIPE_WIDTH, readable)
 }
 
 fn readable(width: usize) -> usize {
@@ -172,7 +167,8 @@ impl Page {
         let options = textwrap::Options::new(self.width)
             .initial_indent(&first)
             .subsequent_indent(&rest)
-            .break_words(false);
+            .break_words(false)
+            .word_splitter(textwrap::WordSplitter::NoHyphenation);
         self.out
             .push_str(&textwrap::fill(&text, options).replace('\u{a0}', " "));
         self.out.push('\n');

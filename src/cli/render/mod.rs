@@ -25,6 +25,43 @@ pub(super) fn show(text: &str) -> Result<(), Failure> {
     unless_closed(put(text))
 }
 
+/// Prints sentences on standard output: on a terminal, lines that are too long for it are broken
+/// between words.
+pub(super) fn show_page(text: &str) -> Result<(), Failure> {
+    match terminal_width() {
+        Some(width) => show(&fitted(text, width)),
+        None => show(text),
+    }
+}
+
+/// The width of the terminal that standard output is; `None` for a pipe or a file.
+#[must_use]
+pub(super) fn terminal_width() -> Option<usize> {
+    io::stdout().is_terminal().then(textwrap::termwidth)
+}
+
+/// `text` with its lines broken between words where they are longer than `width`. Lines that are
+/// set in by four blanks are typed or compared, and stay as they are.
+fn fitted(text: &str, width: usize) -> String {
+    let mut page = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let bare = line.trim_end_matches('\n');
+        if line.starts_with("    ") || textwrap::core::display_width(bare) <= width {
+            page.push_str(line);
+            continue;
+        }
+        let blanks = bare.len() - bare.trim_start().len();
+        let rest = " ".repeat(blanks + 2);
+        let options = textwrap::Options::new(width)
+            .subsequent_indent(&rest)
+            .break_words(false)
+            .word_splitter(textwrap::WordSplitter::NoHyphenation);
+        page.push_str(&textwrap::fill(bare, options));
+        page.push_str(&line[bare.len()..]);
+    }
+    page
+}
+
 #[cfg(not(test))]
 fn put(text: &str) -> io::Result<()> {
     anstream::stdout().lock().write_all(text.as_bytes())
@@ -54,7 +91,12 @@ pub(super) fn to_stderr(text: &str) {
 
 /// Prints why a command failed.
 pub(super) fn fail(failure: &Failure) {
-    to_stderr(&failed(failure));
+    let text = failed(failure);
+    if io::stderr().is_terminal() {
+        to_stderr(&fitted(&text, textwrap::termwidth()));
+    } else {
+        to_stderr(&text);
+    }
 }
 
 /// Prints clap's own page: help and version on standard output, as asked; complaints on standard
@@ -161,6 +203,18 @@ pub(super) use without_colours as plain;
 mod tests {
     use super::*;
     use crate::config::{Diagnostic, Diagnostics, Severity};
+
+    #[test]
+    fn long_lines_are_broken_between_words_and_what_is_typed_is_not() {
+        let page =
+            "one two three four\n  two: five six seven\n    {\"kept\": \"as it is\"}\nshort\n";
+        assert_eq!(
+            fitted(page, 12),
+            "one two\n  three four\n  two: five\n    six\n    seven\n    {\"kept\": \"as it is\"}\nshort\n"
+        );
+        let painted = paint(Tone::Strong, "twelve chars");
+        assert_eq!(fitted(&painted, 12), painted, "colours have no width");
+    }
 
     #[test]
     fn a_failure_is_a_fragment_and_a_hint() {

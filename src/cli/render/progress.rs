@@ -8,7 +8,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::number::grouped;
 use super::to_stderr;
 
-/// Below this size no progress is shown: the command ends soon enough.
+/// Below this size no bar is shown: it would only flicker.
+const WORTH_A_BAR: u64 = 1 << 20;
+/// Below this size no line is logged: the command ends soon enough.
 const WORTH_A_LINE: u64 = 16 << 20;
 
 /// How far a command has come through `whole` bytes.
@@ -23,7 +25,7 @@ pub(in crate::cli) struct ByteProgress {
 impl ByteProgress {
     /// Nothing of `whole` bytes is done yet; `what` is a verb in its -ing form.
     pub(in crate::cli) fn new(what: &'static str, whole: u64) -> Self {
-        let is_shown = io::stderr().is_terminal() && whole > 0;
+        let is_shown = io::stderr().is_terminal() && whole >= WORTH_A_BAR;
         let bar = is_shown.then(|| {
             let style = ProgressStyle::with_template(
                 "{prefix} [{bar:40}] {percent}% of {total_bytes}, {eta} left",

@@ -1,9 +1,11 @@
 //! Tables without lines, as kubectl prints them: a head in capitals, three blanks between the
-//! columns, a row a line.
+//! columns, a row a line. On a terminal that is too narrow for that, each row is a block of lines
+//! instead, a cell a line.
 
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, Row, Table, presets};
+use textwrap::core::display_width;
 
-use super::{Tone, escape, tone_of};
+use super::{Tone, escape, paint, terminal_width, tone_of};
 
 /// A table in the making.
 pub(in crate::cli) struct Columns {
@@ -55,13 +57,41 @@ impl Columns {
         }
     }
 
-    /// The table, a line a row.
+    /// The table, a line a row; on a terminal that is narrower, a line a cell.
     #[must_use]
     pub(in crate::cli) fn page(&self) -> String {
-        self.table
-            .lines()
-            .map(|line| without_tail(&line) + "\n")
-            .collect()
+        let lines: Vec<_> = self.table.lines().map(|line| without_tail(&line)).collect();
+        let width = lines.iter().map(|line| display_width(line)).max();
+        if terminal_width() < width && terminal_width().is_some() {
+            return self.blocks();
+        }
+        lines.into_iter().map(|line| line + "\n").collect()
+    }
+
+    /// Each row as a block: a line for each cell, behind the name of its column.
+    fn blocks(&self) -> String {
+        let head: Vec<_> = self
+            .table
+            .header()
+            .map_or_else(Vec::new, |row| row.cell_iter().map(Cell::content).collect());
+        let longest = head.iter().map(String::len).max().unwrap_or_default();
+        let block = |row: &Row| -> String {
+            row.cell_iter()
+                .zip(&head)
+                .map(|(cell, name)| {
+                    let text = cell.content();
+                    let shown =
+                        tone_of(&text).map_or_else(|| text.clone(), |tone| paint(tone, &text));
+                    format!(
+                        "{}{}  {shown}\n",
+                        paint(Tone::Strong, name),
+                        " ".repeat(longest - name.len())
+                    )
+                })
+                .collect()
+        };
+        let blocks: Vec<_> = self.table.row_iter().map(block).collect();
+        blocks.join("\n")
     }
 }
 
@@ -97,5 +127,19 @@ mod tests {
         x\n\u{1b}[31m    burned        7
         ");
         assert!(table.page().contains("\x1b["), "words have their colours");
+    }
+
+    #[test]
+    fn a_narrow_terminal_gets_a_block_a_row() {
+        let mut table = Columns::new(&["WORKFLOW", "RUNS"]);
+        table.row(["support-triage", "1,234"].map(str::to_owned));
+        table.row(["refunds", "7"].map(str::to_owned));
+        insta::assert_snapshot!(plain(&table.blocks()), @r"
+        WORKFLOW  support-triage
+        RUNS      1,234
+
+        WORKFLOW  refunds
+        RUNS      7
+        ");
     }
 }

@@ -17,23 +17,23 @@ pub(super) fn line(approvals: &ApprovalsSummary) -> String {
             counted(all.held, "call was held", "calls were held")
         );
         if let (1, Some(median)) = (all.decisions, all.median_seconds) {
-            let _ = write!(text, "; the only decision came within {}", took(median));
+            let _ = write!(text, ". The only decision took {}", took(median));
         } else if let Some(median) = all.median_seconds {
             let _ = write!(
                 text,
-                "; half of {} came within {}",
+                ". Half of {} took at most {}",
                 counted(all.decisions, "decision", "decisions"),
                 took(median)
             );
             if let Some(most) = all.p90_seconds {
-                let _ = write!(text, ", nine of ten within {}", took(most));
+                let _ = write!(text, ", nine of ten at most {}", took(most));
             }
         }
         if all.approved > 0 {
             let approved = counted(all.approved, "approved call", "approved calls");
             let _ = write!(
                 text,
-                "; of {approved} {} went as asked, and {} of these turned out bad",
+                ". Of {approved}, {} were approved without edits, and {} of these turned out bad",
                 percent(all.without_edits),
                 grouped(all.turned_bad)
             );
@@ -42,14 +42,14 @@ pub(super) fn line(approvals: &ApprovalsSummary) -> String {
     }
     if all.unseen > 0 {
         lines.push(format!(
-            "{} expired and nobody who could decide ever saw it",
+            "{} expired before anybody who may decide listed it",
             counted(all.unseen, "held call", "held calls")
         ));
     }
     if all.unasked > 0 {
         let went = counted(all.unasked, "call went", "calls went");
         lines.push(format!(
-            "{went} under a grant for a while, and {} of them turned out bad",
+            "{went} through under a timed grant, and {} of them turned out bad",
             grouped(all.unasked_turned_bad)
         ));
     }
@@ -77,7 +77,7 @@ mod tests {
         });
         assert_eq!(
             shown,
-            "In the last week 2 calls were held for a person; the only decision came within 5s.\n"
+            "In the last week 2 calls were held for a person. The only decision took 5s.\n"
         );
     }
 
@@ -99,9 +99,9 @@ mod tests {
             ..DecisionFigures::default()
         };
         insta::assert_snapshot!(line(&ApprovalsSummary { figures, ..ApprovalsSummary::default() }), @r"
-        In the last week 12 calls were held for a person; half of 11 decisions came within 1m35s, nine of ten within 1h; of 10 approved calls 90% went as asked, and 2 of these turned out bad.
-        1 held call expired and nobody who could decide ever saw it.
-        3 calls went under a grant for a while, and 1 of them turned out bad.
+        In the last week 12 calls were held for a person. Half of 11 decisions took at most 1m35s, nine of ten at most 1h. Of 10 approved calls, 90% were approved without edits, and 2 of these turned out bad.
+        1 held call expired before anybody who may decide listed it.
+        3 calls went through under a timed grant, and 1 of them turned out bad.
         ");
     }
 }

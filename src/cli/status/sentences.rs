@@ -75,49 +75,49 @@ pub(super) fn binds(workflow: &WorkflowView, now: Time) -> String {
     ) {
         ("clamp", Some(clamp), ..) => {
             let until = clamp.until.map_or_else(String::new, |until| {
-                format!(" It runs out {}.", when::ago(now, until))
+                format!(" The clamp ends {}.", when::ago(now, until))
             });
             let (who, what) = if clamp.scope == "all" {
-                ("every workflow", "--all".to_owned())
+                ("every workflow".to_owned(), "--all".to_owned())
             } else {
-                ("it", name)
+                (name.clone(), name)
             };
             let (by, to, reason) = (escape(&clamp.by), escape(&clamp.to), escape(&clamp.reason));
             let at = when::ago(now, clamp.at);
             format!(
-                "{by} clamped {who} to {to} {at}: {reason}.{until} `burngate release {what} --reason TEXT` lifts the clamp; earned is {earned}."
+                "Clamped: {by} limited {who} to {to} {at}: {reason}.{until} `burngate release {what} --reason TEXT` lifts it; the earned level is {earned}."
             )
         }
         ("cap", ..) => format!(
-            "The budget caps it there, because it is {}; earned is {earned}.",
+            "The budget caps the level, because it is {}; the earned level is {earned}.",
             escape(&workflow.posture)
         ),
         ("probation", _, Some(probation), _) => {
             format!(
-                "A probation opens that level and ends {}; earned is {earned}.",
+                "A probation opens this level and ends {}; the earned level is {earned}.",
                 when::ago(now, probation.until)
             )
         }
         ("waiver", _, _, Some(waiver)) => {
             format!(
-                "That is the level it has earned; a waiver suspends the budget's cap and ends {}.",
+                "This is its earned level; a waiver suspends the budget's cap and ends {}.",
                 when::ago(now, waiver.until)
             )
         }
         (_, _, Some(probation), _) => {
             format!(
-                "That is the level it has earned; a probation suspends the budget's cap and ends {}.",
+                "This is its earned level; a probation suspends the budget's cap and ends {}.",
                 when::ago(now, probation.until)
             )
         }
-        _ => "That is the level it has earned.".to_owned(),
+        _ => "This is its earned level.".to_owned(),
     }
 }
 
 fn mode(workflow: &WorkflowView, now: Time) -> String {
     match workflow.mode.as_deref() {
         Some("shadow") => {
-            "It is in shadow: verdicts are recorded, and every call passes.".to_owned()
+            "It is in shadow mode: verdicts are recorded, and every call passes.".to_owned()
         }
         Some(_) if workflow.shadow.is_empty() => String::new(),
         Some(_) => {
@@ -171,12 +171,12 @@ fn spent(workflow: &WorkflowView) -> String {
     let (target, window) = (Percentage(objective.target.0), objective.window);
     if budget.runs == 0 {
         return format!(
-            "No run has counted in {window} yet; at a target of {target}, {} may fail.",
+            "No run has counted in the last {window} yet. A target of {target} allows {} failures.",
             budget.allowed
         );
     }
     format!(
-        "Of {runs} in {window}, {unacceptable} unacceptable; at a target of {target}, {} are allowed: {remaining} of the budget remains.",
+        "Of {runs} in the last {window}, {unacceptable} unacceptable. A target of {target} allows {}: {remaining} of the budget remains.",
         budget.allowed
     )
 }
@@ -192,7 +192,7 @@ fn high(workflow: &WorkflowView) -> String {
         percent(Some(high.remaining)),
     );
     format!(
-        "Of {runs} with a high-risk call, {unacceptable} unacceptable; {} are allowed: {remaining} of that budget remains.",
+        "Of {runs} with a high-risk call, {unacceptable} unacceptable. {} are allowed: {remaining} of that budget remains.",
         high.allowed
     )
 }
@@ -211,7 +211,7 @@ fn provisional(workflow: &WorkflowView) -> String {
     }
     let objective = &workflow.objective;
     format!(
-        "Provisional: {} were expected in {}.",
+        "Provisional until {} have counted, as many as the policy expects in {}.",
         counted(objective.expected_runs, "run", "runs"),
         objective.window
     )
@@ -256,14 +256,14 @@ fn expansion(workflow: &WorkflowView) -> String {
     };
     match traffic.pause {
         Some(pause) => format!(
-            "Expansion pauses while it is {}: at most {} in an hour ({} in this one) and {} at once, its usual busy hour of the last 7 days.",
+            "While it is {}, traffic may not grow beyond a busy hour of the last 7 days: {} an hour ({} so far in this one), {} at once.",
             escape(&workflow.posture),
             counted(pause.calls.into(), "call", "calls"),
             grouped(traffic.this_hour.into()),
             grouped(pause.at_once.into())
         ),
         None => format!(
-            "Expansion does not pause: the last 7 days had {} of the 24 hours with traffic that say what is usual.",
+            "No extra limit on traffic yet: that takes 24 hours with calls in the last 7 days, and there were {}.",
             traffic.hours
         ),
     }
@@ -286,7 +286,7 @@ fn exposure(workflow: &WorkflowView) -> String {
         )
     };
     format!(
-        "Risky runs under way take {}, those with a high-risk call {}: as many as may still fail.",
+        "Risky runs at the same time are limited to the failures that remain: {} taken; {} by runs with a high-risk call.",
         places(exposure.used, exposure.places),
         places(exposure.high_used, exposure.high_places)
     )
@@ -309,7 +309,7 @@ fn pace(workflow: &WorkflowView) -> String {
         String::new()
     } else {
         format!(
-            "Burn rate: {}; at 1 the budget lasts {}.",
+            "Burn rate: {}. A rate of 1 uses up the budget in exactly {}.",
             rates.join(", "),
             workflow.objective.window
         )
@@ -319,7 +319,7 @@ fn pace(workflow: &WorkflowView) -> String {
             "{rates} {}",
             paint(
                 Tone::Odd,
-                &format!("At the pace of the last three days it is used up in {left}.")
+                &format!("At the rate of the last three days it is used up in {left}.")
             )
         ),
         None => rates,
@@ -343,7 +343,7 @@ fn way_back(workflow: &WorkflowView, now: Time) -> String {
         None => format!("{entered} No cause is on record, so changes are frozen: {recover}."),
         Some(cause) if workflow.posture == "breached" => {
             format!(
-                "{entered} The cause is on record: {}. Only a probation leads out: `burngate recover {name} --cause TEXT` opens one.",
+                "{entered} The cause is on record: {}. Only a probation ends it: `burngate recover {name} --cause TEXT` opens one.",
                 escape(cause)
             )
         }
@@ -479,7 +479,7 @@ fn loses(workflow: &WorkflowView, now: Time) -> String {
         return String::new();
     };
     let takes = format!(
-        "{} within {} lose a level, to {}",
+        "{} within {} lower the level to {}",
         counted(u64::from(lose.of), "burn", "burns"),
         lose.within,
         escape(to)
@@ -487,17 +487,17 @@ fn loses(workflow: &WorkflowView, now: Time) -> String {
     match lose.until {
         Some(until) if lose.burns > 0 => {
             format!(
-                "{takes}: there {} {}, and the oldest counts until {}.",
-                if lose.burns == 1 { "is" } else { "are" },
+                "{takes}. So far there {} {}; the oldest counts until {}.",
+                if lose.burns == 1 { "was" } else { "were" },
                 grouped(lose.burns),
                 when::exactly(now, until)
             )
         }
-        _ => format!("{takes}: there is none."),
+        _ => format!("{takes}. So far there was none."),
     }
 }
 
-/// That a review is due, and what waits for it.
+/// That a review is due, and which calls wait for it.
 fn reviewed(workflow: &WorkflowView, now: Time) -> String {
     let Some(review) = &workflow.review else {
         return String::new();
@@ -566,11 +566,11 @@ mod tests {
     fn a_healthy_workflow() {
         insta::assert_snapshot!(plain(&page(&workflow(&json!({})), now())), @r"
         support-triage (risk medium) is healthy, at level standard.
-        That is the level it has earned.
-        Of 1,234 runs in 30d, 12 were unacceptable; at a target of 97%, 300 are allowed: 96% of the budget remains.
-        Of 200 runs with a high-risk call, 1 was unacceptable; 6 are allowed: 83.33% of that budget remains.
-        Provisional: 10,000 runs were expected in 30d.
-        Burn rate: 0 over 5m, 0 over 30m, 0.4 over 1h, 0.4 over 2h, 0.3 over 6h, 0.3 over 1d; at 1 the budget lasts 30d.
+        This is its earned level.
+        Of 1,234 runs in the last 30d, 12 were unacceptable. A target of 97% allows 300: 96% of the budget remains.
+        Of 200 runs with a high-risk call, 1 was unacceptable. 6 are allowed: 83.33% of that budget remains.
+        Provisional until 10,000 runs have counted, as many as the policy expects in 30d.
+        Burn rate: 0 over 5m, 0 over 30m, 0.4 over 1h, 0.4 over 2h, 0.3 over 6h, 0.3 over 1d. A rate of 1 uses up the budget in exactly 30d.
 
         NUMBER               RATE      95% INTERVAL    RUNS      OF   CHECKED
         success            99.02%   98.3% to 99.45%   1,222   1,234        61
@@ -594,9 +594,9 @@ mod tests {
         }));
         insta::assert_snapshot!(plain(&page(&fresh, now())), @r"
         support-triage (risk medium) is healthy, at level standard.
-        That is the level it has earned.
-        No run has counted in 30d yet; at a target of 97%, 300 may fail.
-        Provisional: 10,000 runs were expected in 30d.
+        This is its earned level.
+        No run has counted in the last 30d yet. A target of 97% allows 300 failures.
+        Provisional until 10,000 runs have counted, as many as the policy expects in 30d.
 
         NUMBER             RATE   95% INTERVAL   RUNS   OF   CHECKED
         success               -              -      0    0         0
@@ -620,17 +620,17 @@ mod tests {
         );
         assert_eq!(
             plain(&expansion(&capped)),
-            "Expansion pauses while it is at_risk: at most 1,234 calls in an hour (1,100 in this one) and 4 at once, its usual busy hour of the last 7 days."
+            "While it is at_risk, traffic may not grow beyond a busy hour of the last 7 days: 1,234 calls an hour (1,100 so far in this one), 4 at once."
         );
         assert_eq!(
             plain(&exposure(&capped)),
-            "Risky runs under way take 1 of 1 place, those with a high-risk call 0 of 3 places: as many as may still fail."
+            "Risky runs at the same time are limited to the failures that remain: 1 of 1 place taken; 0 of 3 places by runs with a high-risk call."
         );
         let free = json!({ "in_flight": 0, "this_hour": 0, "hours": 7, "volume": null, "concurrency": null, "pause": null, "exposure": null });
         let young = workflow(&json!({ "posture": "at_risk", "traffic": free }));
         assert_eq!(
             plain(&expansion(&young)),
-            "Expansion does not pause: the last 7 days had 7 of the 24 hours with traffic that say what is usual."
+            "No extra limit on traffic yet: that takes 24 hours with calls in the last 7 days, and there were 7."
         );
         let healthy = workflow(&json!({ "traffic": free }));
         assert_eq!(
@@ -649,11 +649,11 @@ mod tests {
         }));
         insta::assert_snapshot!(plain(&page(&burned, now())), @r"
         support-triage (risk medium) is burned, at level supervised.
-        The budget caps it there, because it is burned; earned is standard.
-        Of 1,234 runs in 30d, 300 were unacceptable; at a target of 97%, 300 are allowed: 0% of the budget remains.
-        Of 200 runs with a high-risk call, 1 was unacceptable; 6 are allowed: 83.33% of that budget remains.
-        Provisional: 10,000 runs were expected in 30d.
-        Burn rate: 0 over 5m, 0 over 30m, 0.4 over 1h, 0.4 over 2h, 0.3 over 6h, 0.3 over 1d; at 1 the budget lasts 30d. At the pace of the last three days it is used up in 2d3h.
+        The budget caps the level, because it is burned; the earned level is standard.
+        Of 1,234 runs in the last 30d, 300 were unacceptable. A target of 97% allows 300: 0% of the budget remains.
+        Of 200 runs with a high-risk call, 1 was unacceptable. 6 are allowed: 83.33% of that budget remains.
+        Provisional until 10,000 runs have counted, as many as the policy expects in 30d.
+        Burn rate: 0 over 5m, 0 over 30m, 0.4 over 1h, 0.4 over 2h, 0.3 over 6h, 0.3 over 1d. A rate of 1 uses up the budget in exactly 30d. At the rate of the last three days it is used up in 2d3h.
         It burned 3h ago over timeout 200, wrong_action 100. No cause is on record, so changes are frozen: `burngate recover support-triage --cause TEXT` puts one on record, lifts the freeze and opens a probation.
 
         NUMBER               RATE      95% INTERVAL    RUNS      OF   CHECKED
@@ -687,12 +687,12 @@ mod tests {
             level(json!({ "binds": "cap", "cap": "supervised" })),
         ];
         insta::assert_snapshot!(lines.join("\n"), @r"
-        dana clamped it to halted 3m ago: odd \u{1b}[31mrefunds. `burngate release support-triage --reason TEXT` lifts the clamp; earned is standard.
-        dana clamped every workflow to halted 3m ago: odd \u{1b}[31mrefunds. It runs out in 30m. `burngate release --all --reason TEXT` lifts the clamp; earned is standard.
-        A probation opens that level and ends in 6d; earned is standard.
-        That is the level it has earned; a probation suspends the budget's cap and ends in 6d.
-        That is the level it has earned; a waiver suspends the budget's cap and ends in 2h.
-        The budget caps it there, because it is healthy; earned is standard.
+        Clamped: dana limited support-triage to halted 3m ago: odd \u{1b}[31mrefunds. `burngate release support-triage --reason TEXT` lifts it; the earned level is standard.
+        Clamped: dana limited every workflow to halted 3m ago: odd \u{1b}[31mrefunds. The clamp ends in 30m. `burngate release --all --reason TEXT` lifts it; the earned level is standard.
+        A probation opens this level and ends in 6d; the earned level is standard.
+        This is its earned level; a probation suspends the budget's cap and ends in 6d.
+        This is its earned level; a waiver suspends the budget's cap and ends in 2h.
+        The budget caps the level, because it is healthy; the earned level is standard.
         ");
     }
 
@@ -707,7 +707,7 @@ mod tests {
         };
         insta::assert_snapshot!([way_back("burned"), way_back("breached")].join("\n"), @r"
         It burned 3h ago. The cause is on record: a bad prompt. It is over once more than 10% remains, one more failure would not burn, and a day has passed; `burngate recover support-triage --cause TEXT` opens a probation now.
-        It burned 3h ago. The cause is on record: a bad prompt. Only a probation leads out: `burngate recover support-triage --cause TEXT` opens one.
+        It burned 3h ago. The cause is on record: a bad prompt. Only a probation ends it: `burngate recover support-triage --cause TEXT` opens one.
         ");
     }
 }
