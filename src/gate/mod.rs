@@ -14,8 +14,8 @@
 //! - **shift**: a change to the counts, with its sign. **Tally**: counts. **Window**: the buckets
 //!   that counts are kept in.
 //! - **mark**: how a run counts: idle, acceptable, unacceptable or excluded. **Charge**: one
-//! failure   mode of a run, and who says so. **Run flags**: what else the four numbers count of a
-//! run.
+//!   failure mode of a run, and who says so. **Run flags**: what else the four numbers count of a
+//!   run.
 //! - **case**: a call with everything that rules read. **Facts**: what conditions read of it.
 //! - **finding**: what one rule says of a call. **Verdict**: the strictest finding: allow, hold or
 //!   deny. (A `ledger` **refusal** is why a call does not go; an `api` **problem** is the
@@ -23,7 +23,7 @@
 //! - **shadow**: a rule, tool or workflow whose verdicts are recorded and not acted on.
 //! - **admission**: a risky call that may go, as the journal records it before it is sent.
 //! - **operation**: what `dedup` remembers of a call: its works, its idempotency key, and what it
-//! adds   to limits. **Reversal**: work that a later call undid.
+//!   adds to limits. **Reversal**: work that a later call undid.
 //! - **revision**: what a late report, a retraction or an exclusion changes about a booked run.
 //! - **attention**: what is due of a held call that nobody has decided.
 //! - **source location**: file and line in a policy.
