@@ -11,7 +11,7 @@ use burngate::gate::policy::Upstream;
 use burngate::gate::policy::pattern::Matched;
 use burngate::proxy;
 use burngate::proxy::accept::{Listen, Make, bind};
-use burngate::proxy::address_map::{AddressMap, GateAddress};
+use burngate::proxy::address_map::{AddressMap, RequestedOrigin};
 use burngate::proxy::connection::ClientConnection;
 use burngate::proxy::drain::Drain;
 use burngate::proxy::message::OutgoingTarget;
@@ -82,7 +82,7 @@ impl Serve for Passthrough {
             };
             return match lease.send(request, PATIENCE).await {
                 Ok(mut reply) => {
-                    let gate = GateAddress {
+                    let gate = RequestedOrigin {
                         scheme: connection.scheme,
                         host: gate.host.as_ref(),
                     };

@@ -25,7 +25,7 @@ use crate::gate::time::{Time, days};
 use crate::journal::read::{Records, RunFilter, RunView};
 use crate::journal::record::RunKey;
 use crate::journal::unavailable::Unavailable;
-use crate::ledger::people::open_runs::{OpenRunView, TouchingRun};
+use crate::ledger::people::open_runs::{OpenRunView, OpenTouchingRun};
 
 /// The most journal entries that are searched for similar held calls: some hundred decisions.
 const MAX_DECIDED_ENTRIES: usize = 1_000;
@@ -176,7 +176,7 @@ fn call_run(open: Option<OpenRunView>, parts: &[RunView], request: &Request) -> 
     }
 }
 
-fn related_runs(open: Vec<TouchingRun>, booked: &[RunView]) -> Vec<RelatedRun> {
+fn related_runs(open: Vec<OpenTouchingRun>, booked: &[RunView]) -> Vec<RelatedRun> {
     let texts = |tools: BTreeSet<String>| tools.into_iter().collect();
     let open = open.into_iter().map(|open| RelatedRun {
         workflow: open.workflow.to_string(),

@@ -17,12 +17,12 @@ pub struct AddressMap {
     route: Box<str>,
 }
 
-/// The gate as the agent addressed it.
+/// The scheme and host by which the agent addressed the gate.
 #[derive(Debug, Clone, Copy)]
-pub struct GateAddress<'a> {
-    /// How.
+pub struct RequestedOrigin<'a> {
+    /// The scheme of its connection.
     pub scheme: Scheme,
-    /// The host that it asked for.
+    /// The request's `Host`.
     pub host: Option<&'a HeaderValue>,
 }
 
@@ -65,7 +65,7 @@ impl AddressMap {
     /// A reference to a place on the upstream, as one to the gate. `None` for a place elsewhere and
     /// for a reference relative to the request's own path: both are right as they are.
     #[must_use]
-    pub fn to_gate(&self, reference: &str, gate: GateAddress<'_>) -> Option<String> {
+    pub fn to_gate(&self, reference: &str, gate: RequestedOrigin<'_>) -> Option<String> {
         let upstream = &self.upstream;
         let absolute = |rest: &str| {
             let path = below(rest, &upstream.base)?;
@@ -161,7 +161,7 @@ mod tests {
 
     fn to_gate(reference: &str, scheme: Scheme, addresses: &AddressMap) -> Option<String> {
         let host = HeaderValue::from_static("gate");
-        let gate = GateAddress {
+        let gate = RequestedOrigin {
             scheme,
             host: Some(&host),
         };

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use smallvec::SmallVec;
 
-use super::address_map::{AddressMap, GateAddress};
+use super::address_map::{AddressMap, RequestedOrigin};
 use crate::ledger::call::refusal::ReachedCap;
 use crate::wire::fields;
 
@@ -16,7 +16,7 @@ const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// Makes the headers of an answer those that the agent gets, which asked `gate`.
-pub fn to_agent(headers: &mut HeaderMap, gate: GateAddress<'_>, addresses: &AddressMap) {
+pub fn to_agent(headers: &mut HeaderMap, gate: RequestedOrigin<'_>, addresses: &AddressMap) {
     let mut not_the_agents: SmallVec<[HeaderName; 8]> = headers
         .keys()
         .filter(|name| is_kept_from_agent(name.as_str()))
@@ -182,7 +182,7 @@ mod tests {
             base: Arc::from(""),
         };
         let host = HeaderValue::from_static("gate");
-        let gate = GateAddress {
+        let gate = RequestedOrigin {
             scheme: Scheme::Http,
             host: Some(&host),
         };

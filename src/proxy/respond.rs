@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
-use super::address_map::GateAddress;
+use super::address_map::RequestedOrigin;
 use super::answer_headers;
 use super::connection::ClientConnection;
 use super::context::ResponseContext;
@@ -54,7 +54,7 @@ pub fn answered(
     let mut parts = reply.parts;
     answer_headers::to_agent(
         &mut parts.headers,
-        GateAddress {
+        RequestedOrigin {
             scheme: connection.scheme,
             host: request.gate.host.as_ref(),
         },

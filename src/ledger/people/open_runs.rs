@@ -28,7 +28,7 @@ pub struct OpenRunView {
 
 /// An open run that touched a business object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TouchingRun {
+pub struct OpenTouchingRun {
     /// Whose workflow.
     pub workflow: WorkflowName,
     /// Whose run.
@@ -75,7 +75,12 @@ impl Ledger {
     /// Open runs in which a call that was executed touched `subject`, the latest first, without the
     /// run `except`. Looks at every open run.
     #[must_use]
-    pub fn touching(&self, subject: &Subject, except: &RunKey, most: usize) -> Vec<TouchingRun> {
+    pub fn touching(
+        &self,
+        subject: &Subject,
+        except: &RunKey,
+        most: usize,
+    ) -> Vec<OpenTouchingRun> {
         let touches = |open: &OpenRun| open.lock().calls.iter().any(|call| is_touch(call, subject));
         let found = self.runs.matching(|_, open| touches(open));
         let mut touching: Vec<_> = found
@@ -93,7 +98,7 @@ impl Ledger {
                 tools.dedup();
                 let at = touches().map(|call| call.at).max()?;
                 let modes = modes(run.charges.iter().map(|charge| &charge.mode));
-                Some(TouchingRun {
+                Some(OpenTouchingRun {
                     workflow: key.workflow,
                     agent: key.agent,
                     run: run.id.clone(),
