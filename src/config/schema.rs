@@ -7,8 +7,10 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema, schema_for};
 
-use super::source::policy::{ApiDocument, SignalDocument, Underscores, WorkflowDocument};
+use super::source::api::{ApiDocument, Underscores};
 use super::source::process::ProcessDocument;
+use super::source::signal::SignalDocument;
+use super::source::workflow::WorkflowDocument;
 use crate::gate::budget::posture::Recovery;
 use crate::gate::level::{Changes, Validation};
 use crate::gate::policy::schema::parameter::{Form, Within};

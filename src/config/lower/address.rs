@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::written::{items, span_of};
 use crate::config::diagnostics::Notes;
-use crate::config::source::policy::ApiDocument;
+use crate::config::source::api::ApiDocument;
 use crate::config::source::setting::{At, Setting};
 use crate::config::source::tree::SourceSpan;
 use crate::gate::policy::{Mount, Upstream};

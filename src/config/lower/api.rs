@@ -15,13 +15,13 @@ use super::rules::{condition, modal, rule};
 use super::written::{interval, items, location, name, number, required, span_of};
 use super::{address, dedup, described, headers, mode, version};
 use crate::config::diagnostics::{Notes, SourceFile};
-use crate::config::source::policy::{ApiDocument, ToolEntry};
+use crate::config::source::api::{ApiDocument, ToolEntry};
 use crate::config::source::setting::{At, Setting};
 use crate::config::source::tree::SourceSpan;
 use crate::config::tiers;
 use crate::gate::name::{ApiName, ToolName};
-use crate::gate::policy::condition::ConditionScope;
-use crate::gate::policy::{Api, Pattern, Protocol, Schema, Tool, Upstream};
+use crate::gate::policy::condition::{Condition, ConditionScope};
+use crate::gate::policy::{Api, Pattern, Protocol, Rule, Schema, Tool, Upstream};
 use crate::gate::risk::Risk;
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
@@ -136,6 +136,31 @@ struct ToolLowering<'a> {
     openapi: Option<&'a OpenApi<'a>>,
 }
 
+/// A tool's expressions over one call, and the one over its answer.
+struct ToolConditions {
+    deny_when: Option<Rule>,
+    hold_when: Option<Rule>,
+    escalate_when: Option<Rule>,
+    failure_when: Option<Rule>,
+    subject: Option<Condition>,
+}
+
+impl ToolConditions {
+    fn expressions(&self) -> impl Iterator<Item = &Condition> {
+        let rules = [
+            &self.deny_when,
+            &self.hold_when,
+            &self.escalate_when,
+            &self.failure_when,
+        ];
+        rules
+            .into_iter()
+            .flatten()
+            .map(|rule| &rule.condition)
+            .chain(&self.subject)
+    }
+}
+
 impl ToolLowering<'_> {
     fn tools(
         &self,
@@ -242,6 +267,69 @@ impl ToolLowering<'_> {
             pattern: pattern.as_ref(),
             schema: arguments.as_ref().map(Schema::source),
         };
+        let conditions = self.conditions(entry, calls, notes);
+        let timeout = interval(&entry.timeout, "timeout", &TIMEOUTS, self.timeout, notes);
+        let mode = mode::lower(&entry.mode, &entry.until, self.around.now, notes);
+        let always = ceiling(&entry.always, notes);
+        let concurrency = number(&entry.concurrency, "concurrency", &CONCURRENCY, notes);
+        let rules = dedup::lower(
+            &tool_name,
+            entry,
+            (calls, self.around.now),
+            pending_reversals,
+            notes,
+        );
+        contradictions(entry, &owner, notes);
+        let size = body_size(entry, notes);
+        let fallback = self.fallback(entry, risk, &owner, notes);
+        let binds = headers::bound(
+            entry,
+            conditions
+                .expressions()
+                .chain(rules.iter().flat_map(|rules| rules.expressions())),
+            notes,
+        );
+        let (risk, pattern) = (risk?, pattern?);
+        Some(Tool {
+            definition: version::of_tool(&pattern, risk, arguments.as_ref(), &parameters),
+            name: tool_name,
+            pattern,
+            risk,
+            subject: conditions.subject,
+            arguments,
+            parameters,
+            deny_when: conditions.deny_when,
+            hold_when: conditions.hold_when,
+            escalate_when: conditions.escalate_when,
+            failure_when: conditions.failure_when,
+            dedup: rules,
+            always,
+            forbidden: entry.forbidden.value().copied().unwrap_or(false),
+            volume: entry.volume.value().map(|rate| rate.0),
+            concurrency,
+            escalation: entry.escalation.value().copied().unwrap_or(false),
+            idempotent: entry
+                .idempotent
+                .value()
+                .copied()
+                .unwrap_or_else(|| tiers::is_idempotent(risk)),
+            size,
+            body: entry.body.value().copied().unwrap_or_default(),
+            binds,
+            timeout,
+            fallback,
+            mode,
+            location: location(&at.span, notes),
+        })
+    }
+
+    /// Lowers the expressions over one call, and the one over its answer.
+    fn conditions(
+        &self,
+        entry: &ToolEntry,
+        calls: CallShape<'_>,
+        notes: &mut Notes<'_>,
+    ) -> ToolConditions {
         let [deny_when, hold_when, escalate_when] = [
             ("deny_when", &entry.deny_when),
             ("hold_when", &entry.hold_when),
@@ -262,76 +350,13 @@ impl ToolLowering<'_> {
             calls,
             notes,
         );
-        let timeout = interval(&entry.timeout, "timeout", &TIMEOUTS, self.timeout, notes);
-        let mode = mode::lower(&entry.mode, &entry.until, self.around.now, notes);
-        let always = ceiling(&entry.always, notes);
-        let concurrency = number(&entry.concurrency, "concurrency", &CONCURRENCY, notes);
-        let rules = dedup::lower(
-            &tool_name,
-            entry,
-            (calls, self.around.now),
-            pending_reversals,
-            notes,
-        );
-        contradictions(entry, &owner, notes);
-        let size = entry.size.given().and_then(|at| {
-            let fits = (1..=MAX_BODY).contains(&at.value.0);
-            if !fits {
-                notes
-                    .error(
-                        at.span.clone(),
-                        format!(
-                            "`size`: expected a size from 1B to 1GiB, found `{}`",
-                            at.value
-                        ),
-                    )
-                    .label("out of bounds");
-            }
-            fits.then_some(at.value.0)
-        });
-        let fallback = self.fallback(entry, risk, &owner, notes);
-        let conditions = [&deny_when, &hold_when, &escalate_when, &failure_when].into_iter();
-        let binds = headers::bound(
-            entry,
-            conditions
-                .flatten()
-                .map(|rule| &rule.condition)
-                .chain(&subject)
-                .chain(rules.iter().flat_map(|rules| rules.expressions())),
-            notes,
-        );
-        let (risk, pattern) = (risk?, pattern?);
-        Some(Tool {
-            definition: version::of_tool(&pattern, risk, arguments.as_ref(), &parameters),
-            name: tool_name,
-            pattern,
-            risk,
-            subject,
-            arguments,
-            parameters,
+        ToolConditions {
             deny_when,
             hold_when,
             escalate_when,
             failure_when,
-            dedup: rules,
-            always,
-            forbidden: entry.forbidden.value().copied().unwrap_or(false),
-            volume: entry.volume.value().map(|rate| rate.0),
-            concurrency,
-            escalation: entry.escalation.value().copied().unwrap_or(false),
-            idempotent: entry
-                .idempotent
-                .value()
-                .copied()
-                .unwrap_or_else(|| tiers::is_idempotent(risk)),
-            size,
-            body: entry.body.value().copied().unwrap_or_default(),
-            binds,
-            timeout,
-            fallback,
-            mode,
-            location: location(&at.span, notes),
-        })
+            subject,
+        }
     }
 
     /// Lowers `fallback`. For reads only: a change must not be made at a second upstream as well.
@@ -413,6 +438,25 @@ impl ToolLowering<'_> {
                 .ok(),
         }
     }
+}
+
+/// Lowers `size`.
+fn body_size(entry: &ToolEntry, notes: &mut Notes<'_>) -> Option<usize> {
+    entry.size.given().and_then(|at| {
+        let fits = (1..=MAX_BODY).contains(&at.value.0);
+        if !fits {
+            notes
+                .error(
+                    at.span.clone(),
+                    format!(
+                        "`size`: expected a size from 1B to 1GiB, found `{}`",
+                        at.value
+                    ),
+                )
+                .label("out of bounds");
+        }
+        fits.then_some(at.value.0)
+    })
 }
 
 fn ceiling(field: &Setting<Verdict>, notes: &mut Notes<'_>) -> Option<Verdict> {

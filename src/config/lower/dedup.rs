@@ -8,7 +8,7 @@ use super::mode;
 use super::rules::condition;
 use super::written::{interval, items, location, required};
 use crate::config::diagnostics::Notes;
-use crate::config::source::policy::{
+use crate::config::source::api::{
     DuplicateEntry, DuplicateWord, LimitEntry, PerWord, ReversesEntry, ToolEntry,
 };
 use crate::config::source::setting::{At, Setting};

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::written::{items, required, span_of};
 use crate::config::diagnostics::{Notes, SourceFile};
 use crate::config::openapi::{ApiOperation, Described, OpenApiDocument, OpenApiError, template};
-use crate::config::source::policy::{ApiDocument, ParameterEntry, ToolEntry};
+use crate::config::source::api::{ApiDocument, ParameterEntry, ToolEntry};
 use crate::config::source::setting::{At, Setting};
 use crate::config::source::tree;
 use crate::gate::nearest::{did_you_mean, nearest};

@@ -2,8 +2,9 @@
 
 use super::written::items;
 use crate::config::diagnostics::Notes;
-use crate::config::source::policy::{ApiDocument, ListSetting, ToolEntry, Underscores};
+use crate::config::source::api::{ApiDocument, ToolEntry, Underscores};
 use crate::config::source::setting::At;
+use crate::config::source::setting::ListSetting;
 use crate::gate::nearest::did_you_mean;
 use crate::gate::policy::overrides::{HEADERS, METHOD_KEY};
 use crate::gate::policy::{Condition, Overrides};

@@ -10,9 +10,10 @@ use std::ops::RangeInclusive;
 
 use super::written::{items, name, number, required, span_of};
 use crate::config::diagnostics::Notes;
-use crate::config::source::policy::{LevelEntry, ListSetting};
 use crate::config::source::setting::At;
+use crate::config::source::setting::ListSetting;
 use crate::config::source::tree::SourceSpan;
+use crate::config::source::workflow::LevelEntry;
 use crate::gate::level::{Changes, Ladder, Rung, Validation, Volume};
 use crate::gate::name::{LevelName, ToolName};
 use crate::gate::nearest::did_you_mean;

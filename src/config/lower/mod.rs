@@ -8,11 +8,13 @@ use std::sync::Arc;
 
 use super::diagnostics::{Diagnostic, Diagnostics, Notes, Severity, SourceFile};
 use super::evidence::Tables;
+use super::source::api::ApiDocument;
 use super::source::decode::decode;
-use super::source::policy::{ApiDocument, SignalDocument, WorkflowDocument};
 use super::source::setting::{At, Setting};
+use super::source::signal::SignalDocument;
 use super::source::tree;
 use super::source::tree::YamlNode;
+use super::source::workflow::WorkflowDocument;
 use crate::gate::digest::Digest;
 use crate::gate::name::{ApiName, SignalName, ToolName, WorkflowName};
 use crate::gate::nearest::did_you_mean;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::diagnostics::Notes;
 use crate::config::quantity::{Date, Interval};
-use crate::config::source::policy::ModeWord;
+use crate::config::source::mode::ModeWord;
 use crate::config::source::setting::Setting;
 use crate::gate::policy::Mode;
 use crate::gate::time::{Time, days};

@@ -4,7 +4,7 @@ use super::expression::{CallShape, inside};
 use super::written::{location, required};
 use super::{mode, reads};
 use crate::config::diagnostics::Notes;
-use crate::config::source::policy::RuleEntry;
+use crate::config::source::api::RuleEntry;
 use crate::config::source::setting::{At, Setting, TextOr};
 use crate::gate::policy::condition::{BadCondition, ConditionScope};
 use crate::gate::policy::{Condition, Mode, Rule};

@@ -13,11 +13,11 @@ use super::written::{interval, items, location, name, number, required, span_of}
 use super::{earn, hold, ladder, mode, objective};
 use crate::config::diagnostics::Notes;
 use crate::config::evidence::Tables;
-use crate::config::source::policy::{
+use crate::config::source::setting::{At, Setting};
+use crate::config::source::workflow::{
     CapsEntry, CheckEntry, Disclose, FinishWord, LoseEntry, Record, RunEntry, Switch,
     WorkflowDocument,
 };
-use crate::config::source::setting::{At, Setting};
 use crate::config::tiers;
 use crate::config::tiers::Defaults;
 use crate::gate::check::Check;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::diagnostics::Notes;
 use crate::config::quantity::Interval;
-use crate::config::source::policy::ListSetting;
+use crate::config::source::setting::ListSetting;
 use crate::config::source::setting::{At, Setting};
 use crate::config::source::tree::SourceSpan;
 use crate::gate::location::SourceLocation;

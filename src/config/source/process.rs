@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::policy::ListSetting;
+use super::setting::ListSetting;
 use super::setting::Setting;
 use crate::config::quantity::{Interval, Size};
 

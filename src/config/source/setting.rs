@@ -38,6 +38,9 @@ pub enum Setting<T> {
     Given(At<T>),
 }
 
+/// A list whose items are read one by one, so that a bad one does not hide the others.
+pub type ListSetting<T> = Setting<Vec<Setting<T>>>;
+
 impl<T> Setting<T> {
     /// The value, where it was written well.
     #[must_use]
