@@ -252,6 +252,43 @@ fn audit(home: &Path, rows: u64) -> anyhow::Result<()> {
         "--admin",
         "127.0.0.1:0",
     ]))?;
+    pages(&mut gate, rows)?;
+    let admin = format!("http://{}", gate.admin);
+    let export = [
+        "audit",
+        "export",
+        "--data",
+        "data",
+        "--admin",
+        &admin,
+        "--out",
+        "audit.jsonl",
+    ];
+    for what in ["export, whole", "export, resumed with nothing new"] {
+        println!("{what:<44} {}", run(&export, rows)?);
+    }
+    println!(
+        "{:<44} {}",
+        "verify the ledger beside the running gate",
+        run(&["audit", "verify", "--data", "data"], rows)?
+    );
+    println!(
+        "{:<44} {}",
+        "verify the export",
+        run(&["audit", "verify", "audit.jsonl"], rows)?
+    );
+    println!(
+        "{:<44} {} MiB",
+        "the gate's memory through all of it",
+        memory(&gate.child.id().to_string()) >> 20
+    );
+    gate.child.kill()?;
+    gate.child.wait()?;
+    Ok(())
+}
+
+/// Times pages of the audit log as the admin API answers them.
+fn pages(gate: &mut Gate, rows: u64) -> anyhow::Result<()> {
     for (what, query) in [
         ("a page at the beginning", "after=0&limit=100".to_owned()),
         (
@@ -276,58 +313,6 @@ fn audit(home: &Path, rows: u64) -> anyhow::Result<()> {
     ] {
         gate.page(what, &query)?;
     }
-    let admin = format!("http://{}", gate.admin);
-    println!(
-        "{:<44} {}",
-        "export, whole",
-        run(
-            &[
-                "audit",
-                "export",
-                "--data",
-                "data",
-                "--admin",
-                &admin,
-                "--out",
-                "audit.jsonl"
-            ],
-            rows
-        )?
-    );
-    println!(
-        "{:<44} {}",
-        "export, resumed with nothing new",
-        run(
-            &[
-                "audit",
-                "export",
-                "--data",
-                "data",
-                "--admin",
-                &admin,
-                "--out",
-                "audit.jsonl"
-            ],
-            rows
-        )?
-    );
-    println!(
-        "{:<44} {}",
-        "verify the ledger beside the running gate",
-        run(&["audit", "verify", "--data", "data"], rows)?
-    );
-    println!(
-        "{:<44} {}",
-        "verify the export",
-        run(&["audit", "verify", "audit.jsonl"], rows)?
-    );
-    println!(
-        "{:<44} {} MiB",
-        "the gate's memory through all of it",
-        memory(&gate.child.id().to_string()) >> 20
-    );
-    gate.child.kill()?;
-    gate.child.wait()?;
     Ok(())
 }
 

@@ -26,6 +26,9 @@ use crate::clock::{Clock, GateClock};
 use crate::config::Process;
 use crate::gate::event::Event;
 use crate::gate::name::{LevelName, PersonName};
+use crate::gate::policy::PolicySet;
+use crate::gate::state::State;
+use crate::journal::port::Journal;
 use crate::ledger::people::outcome::WorkflowScope;
 use crate::ledger::{Capacity, Ledger};
 use crate::proxy::accept::{Listen, Make, RunningWorkers};
@@ -103,16 +106,7 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
     let fingerprints = opened.fingerprints.clone();
     let (queue, records) = (opened.store.journal(), opened.store.records());
     let metrics = Arc::new(Metrics::default());
-    let ledger = Arc::new(Ledger::new(
-        &opened.state,
-        Arc::clone(&policies),
-        queue.clone(),
-        clock.clone(),
-        Capacity {
-            holds: process.bounds.holds,
-        },
-    ));
-    unlisted::restore(&ledger, &process.data);
+    let ledger = continue_ledger(&opened.state, queue.clone(), &policies, &clock, &process);
     let store = start_writer(opened.store, &ledger, &metrics, &clock)?;
     announce(
         &ledger,
@@ -191,6 +185,23 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
         tasks,
         patience: process.drain,
     })
+}
+
+/// The ledger as it was when the process before this one ended, under `policies`.
+fn continue_ledger(
+    state: &State,
+    journal: Arc<dyn Journal>,
+    policies: &Arc<PolicySet>,
+    clock: &Arc<GateClock>,
+    process: &Process,
+) -> Arc<Ledger> {
+    let capacity = Capacity {
+        holds: process.bounds.holds,
+    };
+    let (policies, clock) = (Arc::clone(policies), Arc::clone(clock));
+    let ledger = Arc::new(Ledger::new(state, policies, journal, clock, capacity));
+    unlisted::restore(&ledger, &process.data);
+    ledger
 }
 
 /// Starts the thread that writes the journal, and hands on what it has written.
