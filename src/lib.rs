@@ -14,10 +14,11 @@
 //! and refuses what two parsers could frame differently. `proxy::exchange` then takes it through
 //! one function:
 //!
-//! 1. `identify` finds the agent by its credential, and the workflow among those that this agent
+//! 1. `read` makes the outgoing message: path, query and headers in one canonical form, with
+//!    [`wire`], and the body too where a rule reads it. Rules judge this message, reviewers see it,
+//!    the upstream gets it.
+//! 2. `identify` finds the agent by its credential, and the workflow among those that this agent
 //!    may use.
-//! 2. `read` makes the outgoing message: path, query, headers and body in one canonical form, with
-//!    [`wire`]. Rules judge this message, reviewers see it, the upstream gets it.
 //! 3. The ledger counts the call into its run. From here on the call will be settled, whatever
 //!    happens to it.
 //! 4. `admit` asks [`gate::policy::judge`] for a verdict, and adds what only memory knows: grants,

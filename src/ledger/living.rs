@@ -1,8 +1,8 @@
 //! The living state of every workflow, and how an event reaches the journal from it.
 //!
-//! Everything that the data plane reads and changes hangs here; what is done with it is decided in
-//! the rooms above: [`super::call`], [`super::people`] and [`super::upkeep`]. The order of its
-//! locks is written in [`super::shard`].
+//! Everything that the data plane reads and changes is held here. What is done with it is decided
+//! in [`super::call`], [`super::people`] and [`super::upkeep`]. The order of its locks is written
+//! in [`super::shard`].
 
 use std::collections::BTreeMap;
 use std::hash::RandomState;

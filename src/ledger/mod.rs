@@ -1,11 +1,13 @@
 //! The living state: what the data plane reads and changes while calls are in flight.
 //!
-//! Free of any runtime, so that a simulator can step it. Locks live in this folder only; their
-//! order is written in [`shard`].
+//! Free of any runtime, so that a simulator can step it. The order in which its locks are taken is
+//! written in [`shard`].
 //!
-//! Data lies below, each with its own rules: [`shard`], [`runs`], [`caps`], [`dedup`] and their
-//! like. `living` holds it together, and above it lies what is done with it: for calls in
-//! [`call`], by people in [`people`], and as time passes in `upkeep`.
+//! Three steps, each of which uses only those before it. First the data: a workflow's state
+//! ([`shard`]), its open runs ([`runs`]), what is left of its caps ([`caps`]), what was done before
+//! ([`dedup`]), and other modules of that kind. Then `living`, which holds all of it in one
+//! [`Ledger`]. Last what is done with it: for calls in [`call`], by people in [`people`], and as
+//! time passes in `upkeep`.
 
 pub use self::living::{Capacity, Ledger};
 pub use self::workflow::{Table, VerdictCounts, WorkflowHandle};

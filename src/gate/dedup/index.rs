@@ -1,8 +1,7 @@
 //! Everything that is remembered of what was done, within bounds.
 //!
-//! The book records; it refuses nothing that was admitted. Who asks for a place asks
-//! [`DedupIndex::room`] first, and a call for which there is none is held: what was done is never
-//! forgotten to make room (G7).
+//! The index takes in whatever was admitted. Whoever judges a call asks [`DedupIndex::room`] first,
+//! and a call for which there is none is held: what was done is never forgotten to make room (G7).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -64,7 +63,7 @@ pub struct KeyUse {
     pub done: EarlierCall,
 }
 
-/// See the file.
+/// What the calls of every workflow did, as far as a later call is compared with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DedupIndex {

@@ -24,7 +24,7 @@ use crate::journal::read::JournalView;
 use crate::journal::record::RunRecord;
 use crate::journal::revise::{Batch, Revise, ReviseError, Revised, RevisedAll};
 
-/// See the file.
+/// Everything that the journal in memory keeps.
 #[derive(Default)]
 pub(super) struct MemoryBooks {
     pub(super) state: State,

@@ -1,9 +1,10 @@
-//! May this call go? The one place that mints permits.
+//! May this call go? Its first permit comes from here; [`super::retry`] judges it again for each
+//! further attempt.
 //!
-//! The policy judges; what needs memory is decided here: the run a call belongs to, the approval
-//! that stands for it, the grant that turns a hold into an allow, once, after everything was judged
-//! again. A call to a medium or high tool, and any use of a grant, is in the journal before it may
-//! go.
+//! The policy judges. What needs memory is decided here and in the modules beside this one: what
+//! was done before (`recall`), the approval or grant that lets a held call go (`hold`), and the
+//! caps. After a wait everything is judged again. A call to a medium or high tool, and any use of a
+//! grant, is in the journal before it may go.
 
 use std::sync::Arc;
 

@@ -20,8 +20,10 @@ use crate::gate::verdict::Verdict;
 use crate::ledger::runs::open::OpenRun;
 use crate::ledger::workflow::WorkflowHandle;
 
-/// Reads count within so much time, and so many times as many of them pass.
-const READS: (Duration, u32) = (minutes(1), 20);
+/// The time within which reads count.
+const READ_WINDOW: Duration = minutes(1);
+/// How many times as many reads pass within that time as other calls pass in a run.
+const READ_FACTOR: u32 = 20;
 
 /// A call that counts among the same calls of its run.
 pub(in crate::ledger) struct LoopCount {
@@ -41,7 +43,7 @@ impl LoopCount {
     ) -> Result<Self, Finding> {
         let most = handle.policy.run.repeats.saturating_sub(1);
         let (most, window) = if risk == Risk::Read {
-            (most.saturating_mul(READS.1), Some(READS.0))
+            (most.saturating_mul(READ_FACTOR), Some(READ_WINDOW))
         } else {
             (most, None)
         };

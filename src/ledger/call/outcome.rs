@@ -80,8 +80,8 @@ impl From<Admit> for NotAdmitted {
 }
 
 impl InFlightCall {
-    /// No rule decided after all: the gate has no room for the call, or cannot write it down. That
-    /// is a refusal, and on record as one, with what stood in the way.
+    /// The gate refuses the call although no rule does: it has no room for it, or cannot journal
+    /// it. The record says which.
     pub(in crate::ledger) fn turned_down(mut self, refusal: Refusal) -> Admit {
         let why = refusal.recorded_as().or(self.decision.rule);
         (self.decision.verdict, self.decision.rule) = (Verdict::Deny, why);
@@ -92,7 +92,7 @@ impl InFlightCall {
     }
 }
 
-/// A cap costs nothing (G6), and its call may come again.
+/// The call runs into a cap. That costs no budget (G6), and the agent may send it again.
 pub(super) fn capped_by(mut call: InFlightCall, refusal: Refusal) -> Admit {
     if let Some(finding) = refusal.finding() {
         call.decision.note(finding);

@@ -18,8 +18,8 @@ use crate::ledger::living::Ledger;
 use crate::ledger::runs::open::RunState;
 
 impl InFlightCall {
-    /// Takes what the call needs of every cap, or nothing. Once a call has its share of a volume,
-    /// it keeps that while it is judged again.
+    /// Takes what the call needs of every cap, or nothing. A call that has its share of a volume
+    /// keeps it while it is judged again.
     pub(super) fn take_caps(&mut self, tool: Option<&Tool>, now: Time) -> Result<(), Refusal> {
         if self.reservations.concurrency.is_some() {
             return Ok(());
@@ -57,8 +57,8 @@ impl InFlightCall {
 }
 
 impl Ledger {
-    /// Counts the call among its run's; a finding where the same call was allowed as often
-    /// as the policy allows.
+    /// Counts the call among those of its run; a finding where the same call was allowed as often as
+    /// the policy allows.
     pub(super) fn count_repeat(
         &self,
         call: &mut InFlightCall,

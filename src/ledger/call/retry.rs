@@ -1,8 +1,7 @@
 //! May a call that was sent be sent once more? It is judged again, as it stands now.
 //!
-//! Nothing is held, booked or counted here: the call was admitted once, and a
-//! repeat that may not go simply does not. A permit that is minted here is as good as any other,
-//! until the next clamp (G2).
+//! Nothing is held, booked or counted here: the call was admitted once, and an attempt that may not
+//! go is not made. A permit from here is like any other, and worthless after the next clamp (G2).
 
 use super::in_flight::InFlightCall;
 use super::input::{DecisionInput, facts};
@@ -14,8 +13,8 @@ use crate::gate::verdict::Verdict;
 use crate::ledger::living::Ledger;
 
 impl Ledger {
-    /// A permit for sending the call once more; the call back where the verdict is not
-    /// the same any more.
+    /// A permit for sending the call once more; the call back where the verdict is not the same any
+    /// more.
     pub fn retry(
         &self,
         call: InFlightCall,
