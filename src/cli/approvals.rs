@@ -196,11 +196,7 @@ impl ListApprovalsArgs {
         if self.digests {
             return render::show_page(&many::lines(&answer.read()?));
         }
-        if self.json {
-            render::show_json(answer.json())
-        } else {
-            render::show_page(&list(&answer.read()?, &self.state, when::now()))
-        }
+        answer.show(self.json, |found, now| list(found, &self.state, now))
     }
 }
 
@@ -208,10 +204,7 @@ impl ShowApprovalArgs {
     fn run(&self) -> Result<(), Failure> {
         let client = self.connection.client()?;
         let answer = client.get(&(path(&["v1", "approvals", &self.id]) + "?context=true"))?;
-        if self.json {
-            return render::show_json(answer.json());
-        }
-        render::show_page(&page::page(&answer.read()?, when::now()))
+        answer.show(self.json, page::page)
     }
 }
 

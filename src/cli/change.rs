@@ -6,7 +6,7 @@ use http::StatusCode;
 use super::client::{ConnectionArgs, path};
 use super::failure::{Exit, Failure};
 use super::render::escape;
-use super::{render, status};
+use super::status;
 use crate::api::operate;
 
 /// Ask whether a change to a workflow may ship, and record that it ships
@@ -82,11 +82,7 @@ impl ChangeArgs {
             }
             Err(failure) => return Err(failure.if_unknown(status::KNOWN)),
         };
-        if self.json {
-            render::show_json(answer.json())?;
-        } else {
-            render::show_page(&page(&answer.read()?))?;
-        }
+        answer.show(self.json, |change, _| page(change))?;
         Ok(Exit::Did)
     }
 }

@@ -6,7 +6,6 @@ use clap::{Args, Subcommand};
 
 use super::client::{ConnectionArgs, path, query};
 use super::failure::{Exit, Failure};
-use super::render;
 use super::render::number::{counted, grouped};
 use super::render::{escape, when, word};
 use super::report::revised;
@@ -137,11 +136,7 @@ impl ListChecksArgs {
             .connection
             .client()?
             .get(&format!("/v1/checks{}", query(&pairs)))?;
-        if self.json {
-            render::show_json(answer.json())
-        } else {
-            render::show_page(&page(&answer.read()?, when::now()))
-        }
+        answer.show(self.json, page)
     }
 }
 
@@ -155,14 +150,9 @@ impl AcceptArgs {
             .connection
             .client()?
             .post(&path(&["v1", "checks", &self.run, "accept"]), &body)?;
-        if self.json {
-            render::show_json(answer.json())
-        } else {
-            render::show_page(&format!(
-                "accepted: {}",
-                revised(&answer.read()?, when::now())
-            ))
-        }
+        answer.show(self.json, |run, now| {
+            format!("accepted: {}", revised(run, now))
+        })
     }
 }
 
@@ -180,11 +170,7 @@ impl ReportCheckArgs {
             .connection
             .client()?
             .post(&path(&["v1", "checks", &self.run, "report"]), &body)?;
-        if self.json {
-            render::show_json(answer.json())
-        } else {
-            render::show_page(&revised(&answer.read()?, when::now()))
-        }
+        answer.show(self.json, revised)
     }
 }
 

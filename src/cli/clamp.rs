@@ -6,7 +6,7 @@ use super::client::{ConnectionArgs, path};
 use super::failure::{Exit, Failure};
 use super::render::number::counted;
 use super::render::{Tone, escape, paint, when};
-use super::{render, status};
+use super::status;
 use crate::api::operate::ClampResponse;
 use crate::api::{TimeSpan, operate};
 use crate::gate::time::Time;
@@ -76,11 +76,7 @@ impl ClampArgs {
             .client()?
             .post(&self.scope.path("clamp"), &body)
             .map_err(|failure| failure.if_unknown(status::KNOWN))?;
-        if self.json {
-            render::show_json(answer.json())?;
-        } else {
-            render::show_page(&page(&answer.read()?, when::now()))?;
-        }
+        answer.show(self.json, page)?;
         Ok(Exit::Did)
     }
 }

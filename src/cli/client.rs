@@ -22,7 +22,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::failure::Failure;
-use super::problem;
+use super::render::when;
+use super::{problem, render};
+use crate::gate::time::Time;
 
 /// The default address of the admin API.
 pub(super) const DEFAULT_ADMIN: &str = "http://127.0.0.1:9901";
@@ -73,6 +75,20 @@ impl GateAnswer {
     #[must_use]
     pub(super) fn json(&self) -> &str {
         &self.body
+    }
+
+    /// Prints the answer: as it came where `json` is asked for, else as the page that `page` makes
+    /// of it at the time now.
+    pub(super) fn show<T: DeserializeOwned>(
+        &self,
+        json: bool,
+        page: impl FnOnce(&T, Time) -> String,
+    ) -> Result<(), Failure> {
+        if json {
+            render::show_json(&self.body)
+        } else {
+            render::show_page(&page(&self.read()?, when::now()))
+        }
     }
 
     /// The answer as a value.

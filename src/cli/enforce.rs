@@ -9,7 +9,7 @@ use super::failure::{Exit, Failure};
 use super::render::number::{counted, grouped};
 use super::render::table::Columns;
 use super::render::{escape, when};
-use super::{render, status};
+use super::status;
 use crate::api::enforce::EnforcePreview;
 use crate::gate::time::Time;
 
@@ -42,11 +42,7 @@ impl EnforceArgs {
                 .client()?
                 .get(&path(&["v1", "workflows", &self.workflow, "enforce"]));
         let answer = asked.map_err(|failure| failure.if_unknown(status::KNOWN))?;
-        if self.json {
-            render::show_json(answer.json())?;
-        } else {
-            render::show_page(&page(&answer.read()?, when::now()))?;
-        }
+        answer.show(self.json, page)?;
         Ok(Exit::Did)
     }
 }

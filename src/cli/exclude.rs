@@ -6,7 +6,6 @@ use super::client::{Client, ConnectionArgs, path};
 use super::failure::{Exit, Failure};
 use super::filters::FilterArgs;
 use super::render::number::counted;
-use super::render::when;
 use super::report::revised;
 use super::{filters, render};
 use crate::api::incident::{ExcludeIncidentRequest, ExcludeIncidentResponse};
@@ -145,10 +144,6 @@ impl ExcludeArgs {
             .map_err(|failure| {
                 failure.if_unknown("`burngate runs` lists the runs that are booked")
             })?;
-        if self.json {
-            render::show_json(answer.json())
-        } else {
-            render::show_page(&revised(&answer.read()?, when::now()))
-        }
+        answer.show(self.json, revised)
     }
 }

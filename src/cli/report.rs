@@ -4,9 +4,9 @@ use clap::Args;
 
 use super::client::ConnectionArgs;
 use super::failure::{Exit, Failure};
+use super::filters;
 use super::filters::FilterArgs;
 use super::render::{escape, when, word};
-use super::{filters, render};
 use crate::api::operate;
 use crate::api::report::RevisedRun;
 use crate::gate::time::Time;
@@ -106,11 +106,7 @@ impl ReportArgs {
                     },
                 )
                 .map_err(known)?;
-            if self.json {
-                render::show_json(answer.json())?;
-            } else {
-                render::show_page(&revised(&answer.read()?, when::now()))?;
-            }
+            answer.show(self.json, revised)?;
             return Ok(Exit::Did);
         }
         let by_reference = report.retract && report.reference.is_some() && self.filters.is_empty();

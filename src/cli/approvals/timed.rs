@@ -6,7 +6,6 @@ use crate::api::TimeSpan;
 use crate::api::grant::{GrantList, GrantRequest, GrantView, RevokeRequest};
 use crate::cli::client::{ConnectionArgs, path, query};
 use crate::cli::failure::Failure;
-use crate::cli::render;
 use crate::cli::render::table::Columns;
 use crate::cli::render::{escape, when};
 use crate::gate::time::Time;
@@ -86,11 +85,7 @@ impl GiveGrantArgs {
             .connection
             .client()?
             .post(&path(&["v1", "workflows", &self.workflow, "grants"]), &body)?;
-        if self.json {
-            render::show_json(answer.json())
-        } else {
-            render::show_page(&given(&answer.read()?, when::now()))
-        }
+        answer.show(self.json, given)
     }
 }
 
@@ -105,11 +100,7 @@ impl ListGrantsArgs {
             .connection
             .client()?
             .get(&format!("/v1/grants{}", query(&pairs)))?;
-        if self.json {
-            render::show_json(answer.json())
-        } else {
-            render::show_page(&list(&answer.read()?, when::now()))
-        }
+        answer.show(self.json, list)
     }
 }
 
@@ -121,16 +112,14 @@ impl TakeBackGrantArgs {
                 reason: self.reason.clone(),
             },
         )?;
-        if self.json {
-            return render::show_json(answer.json());
-        }
-        let grant: GrantView = answer.read()?;
-        render::show_page(&format!(
-            "taken back: {}, after {} of {} calls\n",
-            escape(&grant.id),
-            grant.used,
-            grant.max
-        ))
+        answer.show(self.json, |grant: &GrantView, _| {
+            format!(
+                "taken back: {}, after {} of {} calls\n",
+                escape(&grant.id),
+                grant.used,
+                grant.max
+            )
+        })
     }
 }
 
