@@ -9,7 +9,7 @@ use axum::extract::State;
 
 use super::error::AdminError;
 use super::read::PathSegment;
-use super::runs::every;
+use super::runs::each_run;
 use super::state::AdminState;
 use super::workflows::one;
 use crate::api::enforce::{EnforcePreview, EnforcePreviewRule};
@@ -166,7 +166,7 @@ async fn count_calls(
             },
             now,
         );
-        every(records, filter, MAX_PREVIEW_RUNS, |view| {
+        each_run(records, filter, MAX_PREVIEW_RUNS, |view| {
             counts.runs += 1;
             since = since.min(view.run.booked_at);
             for call in &view.run.calls {

@@ -10,7 +10,7 @@ use axum::extract::State;
 use super::error::AdminError;
 use super::numbers::span;
 use super::read::{PathSegment, QueryParams};
-use super::review::{USUAL, each, unknown};
+use super::review::{USUAL, each_entry, unknown};
 use super::state::AdminState;
 use crate::api::numbers::SpanQuery;
 use crate::api::review::approvals::KINDS;
@@ -81,7 +81,7 @@ pub(super) fn read_decisions(
         granted: true,
     };
     for (happened, counts) in [(before, false), (within, true)] {
-        each(records, &happened, &mut missing, |entry| {
+        each_entry(records, &happened, &mut missing, |entry| {
             match &entry.event {
                 Event::Held(request) => read.hold(entry.at, request, counts),
                 _ => read.read(entry),

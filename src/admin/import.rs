@@ -292,12 +292,7 @@ impl<'d> HistoryImport<'d> {
             ));
         };
         let (policy, objective) = (&handle.policy, &handle.policy.terms.objective);
-        let unknown = |mode: &&FailureMode| {
-            matches!(mode, FailureMode::Named(_))
-                && !objective.unacceptable.contains(*mode)
-                && !objective.critical.contains(*mode)
-        };
-        if let Some(mode) = line.modes.iter().find(unknown) {
+        if let Some(mode) = line.modes.iter().find(|mode| !objective.knows(mode)) {
             return Err((ImportFindingKind::UnknownMode, format!("`{mode}`")));
         }
         let agent = line.agent.as_deref().unwrap_or(past::AGENT);

@@ -9,7 +9,7 @@ use super::auth::Person;
 use super::batch;
 use super::error::AdminError;
 use super::read::{JsonBody, PathSegment, sentence};
-use super::runs::{called_at, every};
+use super::runs::{called_at, each_run};
 use super::state::AdminState;
 use crate::api::incident::{
     ExcludeIncidentRequest, ExcludeIncidentResponse, IncidentList, IncidentView,
@@ -87,7 +87,7 @@ pub(super) async fn exclude(
     let table = state.ledger().table_full();
     let sort = move |records: &dyn Records| {
         let (mut keys, mut left) = (Vec::new(), 0);
-        let more = every(records, filter, MAX_INCIDENT_RUNS, |view| {
+        let more = each_run(records, filter, MAX_INCIDENT_RUNS, |view| {
             match tags(&table, &incident, view) {
                 IncidentShare { any: false, .. } => {}
                 IncidentShare { all: true, .. } => keys.push(key(view)),

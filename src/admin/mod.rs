@@ -39,6 +39,7 @@ pub mod health;
 mod import;
 mod incidents;
 mod numbers;
+mod pages;
 mod probes;
 mod read;
 mod reports;

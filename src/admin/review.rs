@@ -11,8 +11,9 @@ use super::auth::Person;
 use super::durable::{MAY_STILL, durable};
 use super::error::AdminError;
 use super::numbers::span;
+use super::pages::pages;
 use super::read::{JsonBody, QueryParams, remark, some_name};
-use super::runs::every;
+use super::runs::each_run;
 use super::state::AdminState;
 use crate::api::review::gather::{HOLDS, ReviewGathering, ReviewSubject, kinds};
 use crate::api::review::{
@@ -173,7 +174,7 @@ fn look(
         granted: true,
     };
     for happened in [before, within] {
-        each(records, &happened, &mut missing, |entry| {
+        each_entry(records, &happened, &mut missing, |entry| {
             gathering.read(entry);
         })?;
     }
@@ -200,37 +201,33 @@ fn look(
     Ok(review)
 }
 
-/// Shows every entry of `happened` to `see`, and says what is `missing` where there are more than
-/// are read.
-pub(super) fn each(
+/// Calls `see` with every entry of `happened`, oldest first. Where there are more than are read,
+/// says in `missing` from when on.
+pub(super) fn each_entry(
     records: &dyn Records,
     happened: &Happened,
     missing: &mut Vec<String>,
     mut see: impl FnMut(&Entry),
 ) -> Result<(), Unavailable> {
-    let (mut after, mut last, mut left) = (0, happened.since, MAX_REVIEW_ENTRIES);
-    loop {
-        // Once all that may be read were, one entry more tells whether there are more.
-        let limit = left.clamp(1, PAGE);
+    let (mut after, mut last) = (0, happened.since);
+    let read = |limit| {
         let page = records.happened(happened, after, limit)?;
-        if left == 0 {
-            if !page.is_empty() {
-                missing.push(format!(
-                    "what happened after {}: choose a shorter span",
-                    Moment(last)
-                ));
-            }
-            return Ok(());
+        if let Some((seq, _)) = page.last() {
+            after = *seq;
         }
-        for (_, entry) in &page {
-            see(entry);
-        }
-        match page.last() {
-            Some((seq, entry)) if page.len() == limit => (after, last) = (*seq, entry.at),
-            _ => return Ok(()),
-        }
-        left -= limit;
+        Ok(page)
+    };
+    let more = pages(MAX_REVIEW_ENTRIES, PAGE, read, |(_, entry)| {
+        last = entry.at;
+        see(&entry);
+    })?;
+    if more {
+        missing.push(format!(
+            "what happened after {}: choose a shorter span",
+            Moment(last)
+        ));
     }
+    Ok(())
 }
 
 /// What the runs of the span executed, by tool; and whether there are more runs than were looked
@@ -247,7 +244,7 @@ fn executed(
         until: Some(until),
         ..RunFilter::default()
     };
-    let more = every(records, filter, MAX_TIMELINE_RUNS, |view| {
+    let more = each_run(records, filter, MAX_TIMELINE_RUNS, |view| {
         for call in view
             .run
             .calls

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 
 use super::error::AdminError;
+use super::pages::pages;
 use super::read::{PathSegment, QueryParams, limit, moment, name, some_name};
 use super::state::AdminState;
 use crate::api::problem::{CandidateRun, ExecutedView};
@@ -177,31 +178,23 @@ fn outcome(text: &str) -> Result<Outcome, AdminError> {
         })
 }
 
-/// Calls `see` with every run of `filter`, newest first, page by page, until it has seen `most`.
-/// Returns whether there are more.
-pub(super) fn every(
+/// Calls `see` with every run of `filter`, newest first, until it has seen `most`. Returns whether
+/// there are more.
+pub(super) fn each_run(
     records: &dyn Records,
     mut filter: RunFilter,
     most: usize,
     mut see: impl FnMut(&RunView),
 ) -> Result<bool, Unavailable> {
-    let mut left = most;
-    loop {
-        // Once all that may be seen were, one run more tells whether there are more.
-        filter.limit = left.clamp(1, MAX_LISTED);
+    let read = |limit| {
+        filter.limit = limit;
         let page = records.runs(&filter)?;
-        if left == 0 {
-            return Ok(!page.is_empty());
+        if let Some(last) = page.last() {
+            filter.before = Some(last.position);
         }
-        for view in &page {
-            see(view);
-        }
-        let Some(last) = page.last().filter(|_| page.len() == filter.limit) else {
-            return Ok(false);
-        };
-        left -= filter.limit;
-        filter.before = Some(last.position);
-    }
+        Ok(page)
+    };
+    pages(most, MAX_LISTED, read, |view| see(&view))
 }
 
 fn run(view: &RunView) -> RunSummary {

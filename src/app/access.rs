@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use sha2::{Digest as _, Sha256};
 
-use super::announce::announce;
+use super::announce::{announce, announce_held_back, on_disk};
 use super::quarantine;
 use crate::admin::auth::{Auth, Person, Role};
 use crate::config;
@@ -113,15 +113,7 @@ impl Access {
         if !change.is_none() {
             self.put_in_force(listed, identities, change).await?;
         }
-        for (workflow, what) in &**self.held.load() {
-            if let Some(receipt) = self.ledger.hold_back(workflow, what) {
-                receipt
-                    .await
-                    .context("the journal's writer stopped")?
-                    .context("the journal cannot be written")?;
-            }
-        }
-        Ok(())
+        announce_held_back(&self.ledger, &self.held.load()).await
     }
 
     async fn put_in_force(
@@ -214,11 +206,7 @@ async fn name_approvers(ledger: &Ledger, auth: &Auth, people: &[Person]) -> anyh
     if ledger.approvers() == approvers {
         return Ok(());
     }
-    ledger
-        .name_approvers(approvers)
-        .await
-        .context("the journal's writer stopped")?
-        .context("the journal cannot be written")
+    on_disk(ledger.name_approvers(approvers)).await
 }
 
 /// The people that `process` lists: an entry for each of their tokens.

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use tokio::sync::{Mutex, mpsc, watch};
 
 use super::access::Access;
-use super::announce::announce;
+use super::announce::{announce, announce_held_back};
 use super::configured::Configured;
 use super::phase::stopping;
 use super::quarantine::Quarantine;
@@ -85,15 +85,7 @@ impl Reload {
         if is_new || (held_before && self.quarantine.held().is_empty()) {
             self.put_in_force(policies).await?;
         }
-        for (workflow, what) in &*self.quarantine.held() {
-            if let Some(receipt) = self.ledger.hold_back(workflow, what) {
-                receipt
-                    .await
-                    .context("the journal's writer stopped")?
-                    .context("the journal cannot be written")?;
-            }
-        }
-        Ok(())
+        announce_held_back(&self.ledger, &self.quarantine.held()).await
     }
 
     async fn put_in_force(&self, policies: Arc<PolicySet>) -> anyhow::Result<()> {

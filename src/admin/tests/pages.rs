@@ -6,8 +6,8 @@ use super::many_records::ManyRecords;
 use super::world::{NOW, run};
 use crate::admin::enforce::MAX_PREVIEW_RUNS;
 use crate::admin::incidents::MAX_INCIDENT_RUNS;
-use crate::admin::review::{MAX_REVIEW_ENTRIES, MAX_TIMELINE_RUNS, each};
-use crate::admin::runs::{MAX_LISTED, every};
+use crate::admin::review::{MAX_REVIEW_ENTRIES, MAX_TIMELINE_RUNS, each_entry};
+use crate::admin::runs::{MAX_LISTED, each_run};
 use crate::gate::run::Mark;
 use crate::gate::time::minutes;
 use crate::journal::read::{Happened, RunFilter};
@@ -31,7 +31,7 @@ fn records(runs: usize, entries: usize) -> ManyRecords {
 fn g7_runs_are_read_up_to_the_bound_and_whether_there_are_more_is_known(#[case] most: usize) {
     let read = |runs: usize| {
         let mut seen = 0;
-        let more = every(&records(runs, 0), RunFilter::default(), most, |_| seen += 1);
+        let more = each_run(&records(runs, 0), RunFilter::default(), most, |_| seen += 1);
         (seen, more.unwrap())
     };
     assert_eq!(read(most - 1), (most - 1, false));
@@ -50,7 +50,7 @@ fn g7_a_review_reads_entries_up_to_the_bound_and_says_where_there_are_more() {
     };
     let read = |entries: usize| {
         let (mut seen, mut missing) = (0, Vec::new());
-        each(&records(0, entries), &happened, &mut missing, |_| seen += 1).unwrap();
+        each_entry(&records(0, entries), &happened, &mut missing, |_| seen += 1).unwrap();
         (seen, missing.len())
     };
     assert_eq!(read(MAX_REVIEW_ENTRIES), (MAX_REVIEW_ENTRIES, 0));

@@ -204,12 +204,7 @@ impl<'p> HistoryReplay<'p> {
             ));
         };
         let (workflow, objective, at) = (&policy.name, &policy.terms.objective, line.at.0);
-        let unknown = |mode: &&FailureMode| {
-            matches!(mode, FailureMode::Named(_))
-                && !objective.unacceptable.contains(*mode)
-                && !objective.critical.contains(*mode)
-        };
-        if let Some(mode) = line.modes.iter().find(unknown) {
+        if let Some(mode) = line.modes.iter().find(|mode| !objective.knows(mode)) {
             return Err((ImportFindingKind::UnknownMode, format!("`{mode}`")));
         }
         let agent = line.agent.as_deref().unwrap_or(past::AGENT);

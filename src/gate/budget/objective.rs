@@ -52,6 +52,13 @@ impl Objective {
         self.unacceptable.contains(mode) || self.critical.contains(mode)
     }
 
+    /// Is this a mode that a run of the workflow can be charged with: a built-in one, or one that
+    /// the objective lists?
+    #[must_use]
+    pub fn knows(&self, mode: &FailureMode) -> bool {
+        !matches!(mode, FailureMode::Named(_)) || self.counts(mode)
+    }
+
     /// The share of runs that may be unacceptable, in parts per million. Never zero.
     #[must_use]
     pub const fn miss_ppm(&self) -> u32 {
