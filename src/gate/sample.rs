@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn a_few_of_each_mode_are_kept_and_no_more_than_there_is_room_for() {
         let mut samples = Samples::default();
-        let sampled = |n: u128, mode: &str| Event::Sampled {
+        let new_sample = |n: u128, mode: &str| Event::Sampled {
             run: RunRef {
                 agent: "a".into(),
                 run: "r".into(),
@@ -317,7 +317,7 @@ mod tests {
             arguments: "{}".into(),
         };
         for n in 0..10 {
-            samples.apply(Time::from_millis(0), &sampled(n, "timeout"));
+            samples.apply(Time::from_millis(0), &new_sample(n, "timeout"));
         }
         assert_eq!(
             samples.iter().map(|sample| sample.call).collect::<Vec<_>>(),
@@ -327,7 +327,7 @@ mod tests {
             "the first of them"
         );
         for n in 10..100 {
-            samples.apply(Time::from_millis(0), &sampled(n, &format!("mode_{n}")));
+            samples.apply(Time::from_millis(0), &new_sample(n, &format!("mode_{n}")));
         }
         assert_eq!(samples.iter().count(), MAX_SAMPLES);
         samples.forget();

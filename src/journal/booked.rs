@@ -241,7 +241,7 @@ fn change<B: BookedRuns>(
 /// The mode and the reference of the report that a change makes or takes back.
 fn reported(change: &Change) -> Option<(Option<&FailureMode>, &str)> {
     let (mode, reference): (_, Option<&Arc<str>>) = match change {
-        Change::Report(charge) => (Some(&charge.mode), charge.reference.as_ref()),
+        Change::Report(failure) => (Some(&failure.mode), failure.reference.as_ref()),
         Change::Retract {
             mode, reference, ..
         } => (mode.as_ref(), reference.as_ref()),

@@ -118,7 +118,7 @@ async fn route(
     connection: &ClientConnection,
     context: &ResponseContext,
     parts: &http::request::Parts,
-    content: RequestBody,
+    body: RequestBody,
 ) -> Result<AgentAnswer, ProblemReply> {
     let target = target::read(parts.uri.path(), parts.uri.query())?;
     let rest = target.path().strip_prefix(RESERVED).unwrap_or_default();
@@ -130,11 +130,11 @@ async fn route(
             approval(worker, context.caller(), id, parts.uri.query()).await
         }
         (&Method::POST, ["runs", run, "finish"]) => {
-            let finish: FinishRequest = read(worker, connection, parts, content).await?;
+            let finish: FinishRequest = read(worker, connection, parts, body).await?;
             finished(worker, context, run, finish.status).await
         }
         (&Method::POST, ["runs", run, "report"]) => {
-            let report: AgentReport = read(worker, connection, parts, content).await?;
+            let report: AgentReport = read(worker, connection, parts, body).await?;
             reported(worker, context.caller(), run, report).await
         }
         _ => Err(ProblemReply::own(

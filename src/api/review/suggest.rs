@@ -163,7 +163,7 @@ fn schema(numbers: &SpanNumbers, without_schema: &[ToolName]) -> Option<Suggesti
             tool.to_string()
         }
     });
-    let names = named.collect::<Vec<_>>().join(", ");
+    let listed = named.collect::<Vec<_>>().join(", ");
     let more = tools.len().saturating_sub(NAMED);
     let more = if more > 0 {
         format!(" and {more} more")
@@ -172,7 +172,7 @@ fn schema(numbers: &SpanNumbers, without_schema: &[ToolName]) -> Option<Suggesti
     };
     (!tools.is_empty()).then(|| Suggestion {
         kind: "add_schema".to_owned(),
-        what: format!("describe the arguments of {names}{more}"),
+        what: format!("describe the arguments of {listed}{more}"),
         why: "nothing checks what is sent to a tool without a schema, and strict validation holds each of its calls".to_owned(),
         how: "arguments: { … } at the tool, or openapi: FILE at the API".to_owned(),
     })

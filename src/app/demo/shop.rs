@@ -28,7 +28,7 @@ struct Posted {
 
 /// Serves the shop until `stop` resolves.
 pub(super) async fn serve(listener: TcpListener, stop: impl Future<Output = ()> + Send + 'static) {
-    let shop = Router::new()
+    let router = Router::new()
         .route("/orders/{order}", get(order))
         .route(
             "/notes",
@@ -36,7 +36,7 @@ pub(super) async fn serve(listener: TcpListener, stop: impl Future<Output = ()> 
         )
         .route("/emails", post(email))
         .route("/refunds", post(refund));
-    if let Err(error) = axum::serve(listener, shop)
+    if let Err(error) = axum::serve(listener, router)
         .with_graceful_shutdown(stop)
         .await
     {
