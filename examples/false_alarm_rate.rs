@@ -174,7 +174,7 @@ impl World {
                         run: reference,
                         high: run % 10 < 3,
                         charges: vec![charge],
-                        seen: RunFlags::NONE,
+                        observed: RunFlags::NONE,
                     },
                 );
                 run += 1;

@@ -27,7 +27,7 @@ pub trait Clock: Send + Sync {
     /// The time now. Never earlier than any time it has told before.
     fn now(&self) -> Time;
 
-    /// Where the wall clock stands, where it leapt ahead: told once a leap.
+    /// What the wall clock showed when it leapt ahead: reported once a leap.
     fn jumped(&self) -> Option<Time> {
         None
     }
@@ -67,7 +67,7 @@ struct Leap {
 }
 
 impl GateClock {
-    /// A clock that tells no time before `floor`, and believes where the wall clock stands now.
+    /// A clock that tells no time before `floor`, and trusts the wall clock as it is now.
     #[must_use]
     pub fn starting_at(floor: Time) -> Self {
         GateClock::reading(MachineTime::default(), floor)
@@ -75,8 +75,8 @@ impl GateClock {
 }
 
 impl<H: TimeSource> GateClock<H> {
-    /// A clock that reads `source`, tells no time before `floor`, and believes where the wall clock
-    /// stands now.
+    /// A clock that reads `source`, tells no time before `floor`, and trusts the wall clock as it
+    /// is now.
     #[must_use]
     pub fn reading(source: H, floor: Time) -> Self {
         let (wall, boot) = (source.wall(), source.boot());
@@ -117,25 +117,25 @@ impl<H: TimeSource> Clock for GateClock<H> {
     fn jumped(&self) -> Option<Time> {
         let mut last = self.leap();
         let (wall, boot) = (self.source.wall(), self.source.boot());
-        let (stands, ahead) = (
+        let (lead, ahead) = (
             wall.saturating_sub(boot),
             self.ahead.load(Ordering::Relaxed),
         );
-        if stands.saturating_sub(ahead) <= leap() {
+        if lead.saturating_sub(ahead) <= leap() {
             let gained = (boot - last.followed) / DRIFT;
             if gained > 0 {
                 // Upwards only: a clock that was set back and is put right again has not leapt.
                 self.ahead
-                    .fetch_add((stands - ahead).clamp(0, gained), Ordering::Relaxed);
+                    .fetch_add((lead - ahead).clamp(0, gained), Ordering::Relaxed);
                 last.followed += gained * DRIFT;
             }
             last.to = None;
             return None;
         }
         last.followed = boot;
-        let is_new = last.to.is_none_or(|to| stands.saturating_sub(to) > leap());
+        let is_new = last.to.is_none_or(|to| lead.saturating_sub(to) > leap());
         if is_new {
-            last.to = Some(stands);
+            last.to = Some(lead);
         }
         is_new.then(|| Time::from_millis(wall))
     }
@@ -321,11 +321,11 @@ mod tests {
         }
         assert_eq!(now(&drifting), 400 * (DAY + 40 * SECOND));
         let (source, leaping) = clock(0);
-        let told = (0..10).filter(|_| {
+        let reported = (0..10).filter(|_| {
             source.run(SECOND, 4 * MINUTE);
             leaping.jumped().is_some()
         });
-        assert!(told.count() >= 1);
+        assert!(reported.count() >= 1);
         assert!(
             now(&leaping) <= 10 * SECOND + 5 * MINUTE,
             "{}",

@@ -113,13 +113,13 @@ fn read_records(
         touched.retain(|view| !is_own(view));
     }
     let alike = similar_calls(records, &key.workflow, request)?;
-    let place = request.location.as_ref().map(ToString::to_string);
+    let location = request.location.as_ref().map(ToString::to_string);
     let rules = feedback::read_decisions(records, &key.workflow, now.minus(LOOKS_BACK), now)?
         .approvals
         .rules;
     let rule = rules
         .into_iter()
-        .find(|rule| *rule.rule == *request.rule && rule.place == place);
+        .find(|rule| *rule.rule == *request.rule && rule.location == location);
     // The held call itself says nothing about how the rule does.
     let rule = rule.filter(|rule| {
         rule.figures.held > 1 || rule.figures.decisions > 0 || rule.figures.unasked > 0

@@ -83,8 +83,8 @@ impl AdminError {
     }
 
     /// The same, with the source location of the expression that gave the value.
-    pub(super) fn at(mut self, place: &SourceLocation) -> Self {
-        self.0.detail = format!("{place}: {}", self.0.detail);
+    pub(super) fn at(mut self, location: &SourceLocation) -> Self {
+        self.0.detail = format!("{location}: {}", self.0.detail);
         self
     }
 }

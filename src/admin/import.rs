@@ -356,7 +356,7 @@ impl<'d> HistoryImport<'d> {
             booked_at: at,
             mark: reading.mark,
             high: calls.iter().any(|call| call.risk == Risk::High),
-            seen: RunFlags::NONE,
+            observed: RunFlags::NONE,
             charges: modes.into_iter().map(|mode| self.charge(mode)).collect(),
             calls,
         })

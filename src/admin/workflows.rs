@@ -314,9 +314,9 @@ fn traffic(handle: &WorkflowHandle, view: &View) -> TrafficView {
             .pause
             .map(|Pause { calls, at_once }| PauseView { calls, at_once }),
         exposure: slots.map(|slots| ExposureView {
-            places: slots.all,
+            slots: slots.all,
             used: slots.all_taken,
-            high_places: slots.high,
+            high_slots: slots.high,
             high_used: slots.high_taken,
         }),
     }

@@ -83,7 +83,8 @@ pub struct ApprovalView {
     /// The rule that held it.
     pub rule: String,
     /// Where that rule was written, as `file:line`.
-    pub place: Option<String>,
+    #[serde(rename = "place")]
+    pub location: Option<String>,
     /// Why, as a sentence.
     pub reason: String,
     /// When it was held.
@@ -148,7 +149,7 @@ impl ApprovalView {
             digest: request.digest.to_string(),
             edit: approval.edit().map(EditView::of),
             rule: request.rule.to_string(),
-            place: request.location.as_ref().map(ToString::to_string),
+            location: request.location.as_ref().map(ToString::to_string),
             reason: request.reason.to_string(),
             created_at: Moment(approval.created_at),
             expires_at: Moment(expires_at),

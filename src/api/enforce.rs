@@ -16,7 +16,8 @@ pub struct ShadowView {
     /// From then on it is enforced.
     pub until: Moment,
     /// Where it is written.
-    pub place: String,
+    #[serde(rename = "place")]
+    pub location: String,
 }
 
 impl From<ShadowRule> for ShadowView {
@@ -31,7 +32,7 @@ impl From<ShadowRule> for ShadowView {
             tool: tool.to_string(),
             rule: rule.map(|rule| rule.to_string()),
             until: Moment(until),
-            place: location.to_string(),
+            location: location.to_string(),
         }
     }
 }

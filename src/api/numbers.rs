@@ -233,7 +233,7 @@ fn interval(numerator: u64, denominator: u64) -> Option<[Decimal; 2]> {
     let whole = (n + Z_SQUARED) * SCALE / 10_000;
     let low = middle.saturating_sub(half) * 10_000 / whole;
     let high = ((middle + half) * 10_000).div_ceil(whole).min(10_000);
-    let decimal = |places: u128| Decimal::of(i64::try_from(places).unwrap_or(10_000));
+    let decimal = |scaled: u128| Decimal::of(i64::try_from(scaled).unwrap_or(10_000));
     Some([
         decimal(if numerator == 0 { 0 } else { low }),
         decimal(if numerator == denominator {

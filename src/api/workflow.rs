@@ -138,15 +138,17 @@ pub struct PauseView {
     pub at_once: u32,
 }
 
-/// Places for runs that asked for harm and are not booked: as many as failures are left.
+/// Slots for runs that asked for harm and are not booked: as many as failures are left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExposureView {
-    /// Places for runs with a medium or high call.
-    pub places: u32,
+    /// Slots for runs with a medium or high call.
+    #[serde(rename = "places")]
+    pub slots: u32,
     /// Those taken.
     pub used: u32,
-    /// Places for runs with a high call.
-    pub high_places: u32,
+    /// Slots for runs with a high call.
+    #[serde(rename = "high_places")]
+    pub high_slots: u32,
     /// Those taken.
     pub high_used: u32,
 }

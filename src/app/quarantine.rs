@@ -34,7 +34,7 @@ impl Quarantine {
     pub fn hold_back(&self, ledger: &Ledger, policies: Arc<PolicySet>) -> Arc<PolicySet> {
         let (table, now) = (ledger.table_full(), ledger.now());
         let mut held = BTreeMap::new();
-        for (name, place) in &table.entries {
+        for (name, handle) in &table.entries {
             if !ledger
                 .view(name)
                 .is_some_and(|view| holds(name, &view.state, now))
@@ -44,7 +44,7 @@ impl Quarantine {
             let (new_name, what) = match successor(name, &policies) {
                 Some((new_name, new)) => (
                     Some(new_name.clone()),
-                    widens((&place.policy, &table.policies), (new, &policies)),
+                    widens((&handle.policy, &table.policies), (new, &policies)),
                 ),
                 // It would start anew when it comes back.
                 None => (None, Some("its removal".to_owned())),
@@ -52,7 +52,7 @@ impl Quarantine {
             if let Some(what) = what {
                 held.insert(
                     name.clone(),
-                    (new_name, Arc::clone(&place.policy), Arc::<str>::from(what)),
+                    (new_name, Arc::clone(&handle.policy), Arc::<str>::from(what)),
                 );
             }
         }

@@ -81,7 +81,7 @@ fn page(flip: &EnforcePreview, now: Time) -> String {
             page,
             "In shadow: {rule}{} ({}), until {}.",
             escape(&shadow.tool),
-            escape(&shadow.place),
+            escape(&shadow.location),
             when::exactly(now, shadow.until)
         );
     }

@@ -232,12 +232,12 @@ mod tests {
             now: "unacceptable".to_owned(),
             repeated: false,
         };
-        let again = RevisedRun {
+        let repeated = RevisedRun {
             was: "unacceptable".to_owned(),
             repeated: true,
             ..one.clone()
         };
-        insta::assert_snapshot!(plain(&[revised(&one, now()), revised(&again, now())].concat()), @r"
+        insta::assert_snapshot!(plain(&[revised(&one, now()), revised(&repeated, now())].concat()), @r"
         run ticket-77 of support-triage (triage-bot), booked 1h ago: unacceptable, was acceptable
         run ticket-77 of support-triage (triage-bot), booked 1h ago: unacceptable, as before: this was on record already
         ");

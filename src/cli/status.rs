@@ -164,7 +164,7 @@ pub(super) fn of_workflow(
 /// Where a workflow stands, in one sentence.
 #[must_use]
 pub(super) fn line(workflow: &WorkflowView, now: Time) -> String {
-    sentences::stands(workflow) + " " + &sentences::binds(workflow, now)
+    sentences::status(workflow) + " " + &sentences::binds(workflow, now)
 }
 
 /// Incidents of tool APIs that are open, or closed within a day.

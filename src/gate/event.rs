@@ -128,9 +128,9 @@ pub enum Event {
         high: bool,
         /// What went wrong.
         charges: Vec<Charge>,
-        /// What else the gate had seen of it.
-        #[serde(default, skip_serializing_if = "RunFlags::is_none")]
-        seen: RunFlags,
+        /// What else the gate had observed of it.
+        #[serde(rename = "seen", default, skip_serializing_if = "RunFlags::is_none")]
+        observed: RunFlags,
     },
     /// A booked unacceptable run executed its first `high` call only afterwards.
     BookedHigh {

@@ -59,13 +59,13 @@ mod tests {
             "halted",
             "autonomous",
         ];
-        for (written, meant) in [
+        for (written, expected) in [
             ("standrad", "standard"),
             ("readonly", "read_only"),
             ("Standard", "standard"),
             ("supervise", "supervised"),
         ] {
-            assert_eq!(nearest(written, known), Some(meant), "{written}");
+            assert_eq!(nearest(written, known), Some(expected), "{written}");
         }
         for strange in ["", "full", "x", "permissive"] {
             assert_eq!(nearest(strange, known), None, "{strange}");

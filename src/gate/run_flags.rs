@@ -140,11 +140,11 @@ impl RunFlags {
         RunFlag::ALL.into_iter().filter(move |flag| self.has(*flag))
     }
 
-    /// What a run shows of which `seen` was seen on the wire or said in a check, and which
+    /// What a run shows of which `observed` was seen on the wire or said in a check, and which
     /// `charges` stand.
     #[must_use]
-    pub fn of<'c>(seen: RunFlags, charges: impl IntoIterator<Item = &'c Charge>) -> Self {
-        let (mut flags, mut is_missed, mut is_judged) = (seen, false, false);
+    pub fn of<'c>(observed: RunFlags, charges: impl IntoIterator<Item = &'c Charge>) -> Self {
+        let (mut flags, mut is_missed, mut is_judged) = (observed, false, false);
         for charge in charges {
             match charge.mode {
                 FailureMode::MajorCorrection => flags = flags.with(RunFlag::Corrected),
@@ -282,16 +282,16 @@ pub struct RunContribution {
 }
 
 impl RunContribution {
-    /// A run that stands as `mark`, of which `seen` was seen and which `charges` stand.
+    /// A run that stands as `mark`, of which `observed` was seen and which `charges` stand.
     #[must_use]
     pub fn of<'c>(
         mark: Mark,
-        seen: RunFlags,
+        observed: RunFlags,
         charges: impl IntoIterator<Item = &'c Charge> + Clone,
     ) -> Self {
         RunContribution {
             mark,
-            flags: RunFlags::of(seen, charges.clone()).counted(mark),
+            flags: RunFlags::of(observed, charges.clone()).counted(mark),
             modes: modes(charges),
         }
     }
@@ -372,19 +372,19 @@ mod tests {
 
     #[test]
     fn a_flag_follows_from_the_charges_that_stand() {
-        let seen = |source| {
+        let charges = |source| {
             [
                 charge(FailureMode::MajorCorrection, source),
                 charge(FailureMode::DuplicateWork, source),
             ]
         };
         assert_eq!(
-            RunFlags::of(RunFlags::NONE, &seen(Source::Agent)),
+            RunFlags::of(RunFlags::NONE, &charges(Source::Agent)),
             set([RunFlag::Corrected, RunFlag::Rework]),
             "whoever says so; an agent checks nothing"
         );
         assert_eq!(
-            RunFlags::of(RunFlags::NONE, &seen(Source::Person)),
+            RunFlags::of(RunFlags::NONE, &charges(Source::Person)),
             set([RunFlag::Corrected, RunFlag::Rework, RunFlag::Checked])
         );
         assert_eq!(

@@ -30,7 +30,7 @@ pub struct RunRecord {
     /// Whether it executed a `high` call.
     pub high: bool,
     /// What the gate saw of it besides.
-    pub seen: RunFlags,
+    pub observed: RunFlags,
     /// What went wrong, counted or not.
     pub charges: Vec<Charge>,
     /// Its calls, in order.
@@ -93,6 +93,6 @@ impl RunRecord {
     /// How it stands in the counts, as `mark`.
     #[must_use]
     pub fn shown(&self, mark: Mark) -> RunContribution {
-        RunContribution::of(mark, self.seen, &self.charges)
+        RunContribution::of(mark, self.observed, &self.charges)
     }
 }

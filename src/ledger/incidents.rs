@@ -31,14 +31,14 @@ struct WatchState {
     /// Failures of the whole process at the last look.
     failures: u64,
     /// Nothing is known of the time before.
-    watched_since: Time,
+    known_since: Time,
 }
 
 impl IncidentWatch {
-    pub(super) fn of(incidents: &Incidents, watched_since: Time) -> Self {
+    pub(super) fn of(incidents: &Incidents, known_since: Time) -> Self {
         IncidentWatch(Mutex::new(WatchState {
             incidents: incidents.clone(),
-            watched_since,
+            known_since,
             ..WatchState::default()
         }))
     }
@@ -123,7 +123,7 @@ impl WatchState {
         }
         // After a restart nothing is known of the minutes before: an incident is closed by minutes
         // that were seen.
-        let is_observed = now.since(self.watched_since) >= minutes(u64::from(MINUTES) + 1);
+        let is_observed = now.since(self.known_since) >= minutes(u64::from(MINUTES) + 1);
         for open in self
             .incidents
             .iter()

@@ -558,7 +558,7 @@ mod tests {
 
     #[test]
     fn g7_as_many_query_parameters_are_told_apart_as_the_bound() {
-        let told = |count: u8| {
+        let query = |count: u8| {
             let letter = |n: u8| char::from(b'a' + n);
             let name = |n: u8| format!("{}{}=1", letter(n / 26), letter(n % 26));
             let names: Vec<_> = (0..count).map(name).collect();
@@ -567,8 +567,8 @@ mod tests {
             unlisted.samples().calls[0].query.len()
         };
         let most = u8::try_from(MAX_QUERY).unwrap();
-        assert_eq!(told(most), MAX_QUERY);
-        assert_eq!(told(most + 1), MAX_QUERY);
+        assert_eq!(query(most), MAX_QUERY);
+        assert_eq!(query(most + 1), MAX_QUERY);
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub(super) fn load(connection: &Connection, id: i64) -> Result<BookedRun, StoreF
             counts: row.get(5)?,
             high: row.get(6)?,
             open: row.get::<_, i64>(7)? & OPEN != 0,
-            seen: RunFlags::from_bits(row.get::<_, Option<u8>>(8)?.unwrap_or(0)),
+            observed: RunFlags::from_bits(row.get::<_, Option<u8>>(8)?.unwrap_or(0)),
             charges: Vec::new(),
             exclusion: None,
             calls: call

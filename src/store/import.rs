@@ -121,7 +121,7 @@ impl Transaction<'_> {
             first: first
                 .map(|call| self.first_call(call, run.started))
                 .transpose()?,
-            seen: run.seen,
+            observed: run.observed,
         };
         let id = self.insert(run.booked_at, &row)?;
         self.note_importing(id)?;

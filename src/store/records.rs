@@ -436,7 +436,7 @@ pub(super) fn view(connection: &Connection, row: &Row<'_>) -> Result<RunView, St
         booked_at: Time::from_millis(booked),
         mark,
         high: row.get(7)?,
-        seen: RunFlags::from_bits(row.get::<_, Option<u8>>(18)?.unwrap_or(0)),
+        observed: RunFlags::from_bits(row.get::<_, Option<u8>>(18)?.unwrap_or(0)),
         charges: charges.into_iter().map(charge).collect(),
         calls,
     };

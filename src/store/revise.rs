@@ -9,7 +9,7 @@ use super::booked::{
 use super::codes;
 use super::codes::{AMBIGUOUS, OPEN, notable_mark};
 use super::database::StoreFault;
-use super::rows::{bytes, seen_code};
+use super::rows::{bytes, observed_code};
 use super::transaction::Transaction;
 use crate::gate::booking::ids::{TouchingRun, present_name};
 use crate::gate::booking::{BookedRun, Changed, RunEnd, counts_mode};
@@ -184,7 +184,7 @@ impl Transaction<'_> {
         let end = RunEnd {
             counts,
             high: run.high,
-            seen: run.seen,
+            observed: run.observed,
             charges: &run.charges,
             calls: run.calls.iter().map(|c| (c.call, c.executed)).collect(),
         };
@@ -220,14 +220,14 @@ impl Transaction<'_> {
                 run.counts,
                 run.high,
                 notable_mark(run.mark) | ambiguous | open,
-                seen_code(run.seen),
+                observed_code(run.observed),
             )
         };
-        let (mark, counts, high, notable, seen) = columns(after);
+        let (mark, counts, high, notable, observed) = columns(after);
         if columns(before) != columns(after) {
             self.connection.execute(
                 "UPDATE runs SET mark = ?2, counts = ?3, high = ?4, notable = ?5, seen = ?6 WHERE id = ?1",
-                params![id, mark, counts, high, notable, seen],
+                params![id, mark, counts, high, notable, observed],
             )?;
         }
         self.update_charges(id, before, after, at, by)?;

@@ -95,7 +95,7 @@ pub(super) struct RunRow<'r> {
     pub(super) more: i64,
     pub(super) call: Option<CallId>,
     pub(super) first: Option<FirstCall>,
-    pub(super) seen: RunFlags,
+    pub(super) observed: RunFlags,
 }
 
 /// The first call's part of a run's row.
@@ -138,8 +138,8 @@ impl RunRow<'_> {
         if let Some(call) = self.call {
             statement.raw_bind_parameter(12, &bytes(call)[..])?;
         }
-        if let Some(seen) = seen_code(self.seen) {
-            statement.raw_bind_parameter(21, seen)?;
+        if let Some(observed) = observed_code(self.observed) {
+            statement.raw_bind_parameter(21, observed)?;
         }
         let Some(first) = &self.first else {
             return Ok(());
@@ -231,9 +231,9 @@ fn continuations(base: &str) -> (String, String) {
     (format!("{base}#"), format!("{base}$"))
 }
 
-/// What was seen of a run, as its row has it.
-pub(super) fn seen_code(seen: RunFlags) -> Option<u8> {
-    Some(seen.bits()).filter(|bits| *bits > 0)
+/// What was observed of a run, as its row has it.
+pub(super) fn observed_code(observed: RunFlags) -> Option<u8> {
+    Some(observed.bits()).filter(|bits| *bits > 0)
 }
 
 /// An id as it is stored: in the order of its number.

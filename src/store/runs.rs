@@ -84,7 +84,7 @@ impl<'c> Transaction<'c> {
                     more,
                     call: first.map(|call| call.call),
                     first: described,
-                    seen: run.seen,
+                    observed: run.observed,
                 };
                 self.insert(run.booked_at, &row)?
             }
@@ -118,14 +118,15 @@ impl<'c> Transaction<'c> {
         run: &RunRef,
         at: Time,
         high: bool,
-        seen: RunFlags,
+        observed: RunFlags,
         charges: &[Charge],
     ) -> Result<(), StoreFault> {
         let (owner, agent, belongs) = self.row_of(workflow, run)?;
         let (id, before) = match belongs {
             Belongs::To(id) => (id, load(self.connection, id)?),
             Belongs::Nowhere(name) => {
-                let begun = BookedRun::unfinished(workflow.clone(), run.clone(), at, high, seen);
+                let begun =
+                    BookedRun::unfinished(workflow.clone(), run.clone(), at, high, observed);
                 let row = RunRow {
                     workflow: owner,
                     agent,
@@ -139,7 +140,7 @@ impl<'c> Transaction<'c> {
                     more: 0,
                     call: run.run.as_str().parse().ok(),
                     first: None,
-                    seen,
+                    observed,
                 };
                 (self.insert(at, &row)?, begun)
             }

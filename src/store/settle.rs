@@ -89,7 +89,7 @@ pub(super) fn settle(
                     run: admission.run.clone(),
                     high,
                     charges: vec![charge.clone()],
-                    seen: RunFlags::NONE,
+                    observed: RunFlags::NONE,
                 }),
             )?;
             transaction.booked_row(workflow, &admission.run)?

@@ -324,7 +324,7 @@ pub(super) fn run(id: Option<&str>, calls: Vec<CallRecord>) -> RunRecord {
         booked_at: last,
         mark: Mark::Acceptable,
         high: false,
-        seen: RunFlags::NONE,
+        observed: RunFlags::NONE,
         charges: Vec::new(),
         calls,
     }
@@ -351,7 +351,7 @@ fn booked(run: &str) -> Event {
         run: run_ref(run),
         high: false,
         charges: vec![charge(FailureMode::WrongAction, None)],
-        seen: RunFlags::NONE,
+        observed: RunFlags::NONE,
     }
 }
 

@@ -122,9 +122,9 @@ impl<'c> Transaction<'c> {
                     run,
                     high,
                     charges,
-                    seen,
+                    observed,
                 } => {
-                    self.book(workflow, run, at, *high, *seen, charges)?;
+                    self.book(workflow, run, at, *high, *observed, charges)?;
                 }
                 Event::BookedHigh { run, .. } => self.book_high(workflow, run)?,
                 _ => {}
@@ -156,7 +156,7 @@ impl<'c> Transaction<'c> {
             btree_map::Entry::Occupied(cell) => cell.into_mut(),
             btree_map::Entry::Vacant(empty) => empty.insert(TalliedMinute::new(minute)),
         };
-        cell.add(run.mark, run.high, run.seen, &run.charges);
+        cell.add(run.mark, run.high, run.observed, &run.charges);
         Ok(())
     }
 

@@ -227,7 +227,7 @@ struct Gauges {
 
 impl Gauges {
     fn of(name: &WorkflowName, view: &View) -> Self {
-        let mode = view.handle.as_ref().map(|place| place.policy.mode);
+        let mode = view.handle.as_ref().map(|handle| handle.policy.mode);
         Gauges {
             workflow: name.to_string(),
             api: api::workflow::WorkflowView::of(name, mode, &view.state, &view.status),

@@ -230,8 +230,8 @@ mod tests {
 
     #[test]
     fn so_many_signatures_are_looked_at_and_no_more() {
-        let at = |place: usize| {
-            let signature = format!("{}{SIGNATURE}", "v1,AAAA ".repeat(place - 1));
+        let at = |position: usize| {
+            let signature = format!("{}{SIGNATURE}", "v1,AAAA ".repeat(position - 1));
             check(SECRET_TEXT, ID, AT, &signature, BODY, 1_614_265_330)
         };
         assert_eq!(at(MAX_SIGNATURES), Ok(()));

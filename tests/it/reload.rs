@@ -28,7 +28,7 @@ async fn ready(gate: &TestGate) -> (u16, serde_json::Value) {
 #[case::empty(Vec::new(), "desk.yaml")]
 fn what_is_broken_leaves_what_is_in_force_and_is_said(
     #[case] broken: Vec<u8>,
-    #[case] place: &str,
+    #[case] location: &str,
 ) {
     test(async {
         let (_upstream, gate) = shop().await;
@@ -45,7 +45,7 @@ fn what_is_broken_leaves_what_is_in_force_and_is_said(
             gate.log().contains("policies were not reloaded")
         })
         .await;
-        assert!(gate.log().contains(place), "{}", gate.log());
+        assert!(gate.log().contains(location), "{}", gate.log());
         assert_eq!(
             ready(&gate).await,
             (

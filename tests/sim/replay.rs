@@ -160,7 +160,7 @@ impl Ledger {
                 run: run.clone(),
                 high: false,
                 charges: charges.clone(),
-                seen: RunFlags::NONE,
+                observed: RunFlags::NONE,
             });
         }
         self.journal.record(RunRecord {
@@ -176,7 +176,7 @@ impl Ledger {
                 Mark::Acceptable
             },
             high: false,
-            seen: RunFlags::NONE,
+            observed: RunFlags::NONE,
             charges,
             calls: vec![CallRecord {
                 call,

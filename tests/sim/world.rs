@@ -268,7 +268,7 @@ pub(crate) fn booked(id: u64, high: bool, mode: FailureMode) -> Event {
         run: run(id),
         high,
         charges: vec![charge(&mode)],
-        seen: RunFlags::NONE,
+        observed: RunFlags::NONE,
     }
 }
 

@@ -122,8 +122,8 @@ async fn a_wrong_token_is_401_a_wrong_role_403_and_the_least_role_gets_in() {
                         .unwrap(),
                 )
                 .await;
-            let place = |name: &str| order.iter().position(|known| *known == name);
-            if place(who) < place(least) {
+            let rank = |name: &str| order.iter().position(|known| *known == name);
+            if rank(who) < rank(least) {
                 assert_eq!(
                     answer.is(403)["type"],
                     "urn:burngate:problem:forbidden",

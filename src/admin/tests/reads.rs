@@ -334,7 +334,7 @@ fn modes_beyond_their_bound_are_counted_together() {
             },
             high: false,
             charges,
-            seen: RunFlags::NONE,
+            observed: RunFlags::NONE,
         };
         world.metrics.observe(&Entry {
             at: NOW,

@@ -89,11 +89,11 @@ async fn a_report_by_subject_books_the_run_once_and_can_be_taken_back() {
 #[tokio::test]
 async fn a_report_on_an_open_run_books_it_at_once() {
     let world = World::new(&[], Vec::new());
-    let place = Arc::clone(&world.ledger.table().entries[TRIAGE]);
+    let handle = Arc::clone(&world.ledger.table().entries[TRIAGE]);
     let call = world
         .ledger
         .open_call(
-            &place,
+            &handle,
             &"triage-bot".into(),
             Some("open-1".into()),
             CallId::from_bits(7),
@@ -101,9 +101,9 @@ async fn a_report_on_an_open_run_books_it_at_once() {
         )
         .unwrap();
     let report = r#"{"run": "open-1", "mode": "wrong_tone"}"#;
-    let told = world.post("rob", "/v1/reports", report).await.is(200);
+    let answer = world.post("rob", "/v1/reports", report).await.is(200);
     assert_eq!(
-        (&told["was"], &told["now"], &told["repeated"]),
+        (&answer["was"], &answer["now"], &answer["repeated"]),
         (&"idle".into(), &"unacceptable".into(), &false.into())
     );
     assert_eq!(

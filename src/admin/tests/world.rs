@@ -142,7 +142,7 @@ impl World {
                     run: reference,
                     high: run.high,
                     charges: run.charges.clone(),
-                    seen: run.seen,
+                    observed: run.observed,
                 };
                 drop(
                     journal
@@ -337,7 +337,7 @@ pub(in crate::admin) fn run(
         booked_at: at,
         mark,
         high: true,
-        seen: RunFlags::NONE,
+        observed: RunFlags::NONE,
         charges: modes.iter().map(charge).collect(),
         calls: vec![CallRecord {
             call,

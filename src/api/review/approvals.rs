@@ -103,7 +103,8 @@ pub struct RuleSummary {
     /// The rule.
     pub rule: String,
     /// Where it is written, as `file:line`.
-    pub place: Option<String>,
+    #[serde(rename = "place")]
+    pub location: Option<String>,
     /// What the decisions on its calls come to.
     #[serde(flatten)]
     pub figures: DecisionFigures,
@@ -196,12 +197,12 @@ impl ApprovalFollower {
     /// Reads what an entry of the span says of decisions, of calls that were sent, and of runs.
     pub fn read(&mut self, entry: &Entry) {
         match &entry.event {
-            Event::Booked { run, .. } => self.stands(run, Mark::Unacceptable),
+            Event::Booked { run, .. } => self.set_mark(run, Mark::Unacceptable),
             Event::Reported { revision, .. }
             | Event::Retracted { revision, .. }
             | Event::Reconciled { revision, .. }
             | Event::Excluded { revision, .. }
-            | Event::Reinstated { revision, .. } => self.stands(&revision.run, revision.now),
+            | Event::Reinstated { revision, .. } => self.set_mark(&revision.run, revision.now),
             Event::Decided { approval, decision } => self.decide(entry.at, *approval, decision),
             Event::Admitted(admission) => self.sent(admission),
             Event::Followed(Effect::ApprovalExpired { approval }) => {
@@ -268,8 +269,8 @@ impl ApprovalFollower {
         }
     }
 
-    /// A run stands as `mark` now.
-    fn stands(&mut self, run: &RunRef, mark: Mark) {
+    /// Notes how a run counts now.
+    fn set_mark(&mut self, run: &RunRef, mark: Mark) {
         if self.marks.len() < MOST_FOLLOWED || self.marks.contains_key(run) {
             self.marks.insert(run.clone(), mark);
         }
@@ -348,9 +349,9 @@ impl ApprovalFollower {
         let mut rules: Vec<_> = self
             .rules
             .into_iter()
-            .map(|((rule, place), counted)| RuleSummary {
+            .map(|((rule, location), counted)| RuleSummary {
                 rule,
-                place,
+                location,
                 figures: closed(counted.figures, counted.waits),
             })
             .collect();
@@ -466,7 +467,7 @@ mod tests {
             follower.hold(at, &request(n), true);
             follower.decide(at, ApprovalId::from_bits(n as u128), &decision);
             follower.sent(&sent(n));
-            follower.stands(&run(n), Mark::Unacceptable);
+            follower.set_mark(&run(n), Mark::Unacceptable);
             [
                 follower.held.len(),
                 follower.approved.len(),

@@ -88,7 +88,7 @@ async fn play(options: DemoOptions) -> anyhow::Result<()> {
             .context("cannot listen for the shop")?;
         let shop = listener.local_addr()?;
         tasks.spawn(shop::serve(listener, stopping.clone().cancelled_owned()));
-        tell(&directory, shop, &options, &mut signals).await
+        play_with(&directory, shop, &options, &mut signals).await
     }
     .await;
     stopping.cancel();
@@ -101,8 +101,8 @@ async fn play(options: DemoOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts the gate, tells the story until its end or a signal, and stops the gate.
-async fn tell(
+/// Starts the gate, plays the story until its end or a signal, and stops the gate.
+async fn play_with(
     directory: &DemoDirectory,
     shop: SocketAddr,
     options: &DemoOptions,
@@ -121,11 +121,11 @@ async fn tell(
         accept_loss: false,
     })
     .await?;
-    let told = tokio::select! {
-        told = story(&gate, &token, options) => told,
+    let played = tokio::select! {
+        played = story(&gate, &token, options) => played,
         () = signals.any() => Ok(()),
     };
-    told.and(stop(gate, signals).await)
+    played.and(stop(gate, signals).await)
 }
 
 /// Stops the gate; a second signal ends the drain at once.
@@ -155,7 +155,7 @@ async fn story(gate: &Gate, token: &str, options: &DemoOptions) -> anyhow::Resul
         yes: options.yes,
         say: options.say,
     }
-    .tell()
+    .play()
     .await
 }
 

@@ -62,7 +62,7 @@ impl Operator {
 
     /// Lets a held call go, once.
     pub(super) async fn approve(&self, id: &str, reason: &str) -> anyhow::Result<ApprovalView> {
-        self.tell(
+        self.post(
             &format!("/v1/approvals/{id}/approve"),
             &ApproveRequest {
                 reason: Some(reason.to_owned()),
@@ -81,14 +81,14 @@ impl Operator {
             lasts: None,
             withdraw: false,
         };
-        self.tell(&format!("/v1/workflows/{WORKFLOW}/clamp"), &clamp)
+        self.post(&format!("/v1/workflows/{WORKFLOW}/clamp"), &clamp)
             .await
             .map(|_: serde_json::Value| ())
     }
 
     /// Lifts the ceiling.
     pub(super) async fn release(&self, reason: &str) -> anyhow::Result<()> {
-        self.tell(
+        self.post(
             &format!("/v1/workflows/{WORKFLOW}/release"),
             &ReleaseRequest {
                 reason: reason.to_owned(),
@@ -106,17 +106,17 @@ impl Operator {
             to: None,
             lasts: None,
         };
-        self.tell(&format!("/v1/workflows/{WORKFLOW}/recover"), &recover)
+        self.post(&format!("/v1/workflows/{WORKFLOW}/recover"), &recover)
             .await
             .map(|_: serde_json::Value| ())
     }
 
-    async fn tell<T: DeserializeOwned>(
+    async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
-        what: &impl Serialize,
+        body: &impl Serialize,
     ) -> anyhow::Result<T> {
-        self.ask(Method::POST, path, Some(&serde_json::to_value(what)?))
+        self.ask(Method::POST, path, Some(&serde_json::to_value(body)?))
             .await
     }
 

@@ -347,7 +347,7 @@ impl Simulation {
                 run,
                 high,
                 charges,
-                seen: RunFlags::NONE,
+                observed: RunFlags::NONE,
             },
         );
         if let Some(report) = self.report(workflow.as_str()) {

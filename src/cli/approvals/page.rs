@@ -19,12 +19,12 @@ pub(super) fn page(approval: &ApprovalView, now: Time) -> String {
     let mut page = format!(
         "{} is {}\n\n",
         paint(Tone::Strong, &escape(&approval.id)),
-        stands(approval, now)
+        stage(approval, now)
     );
-    let place = approval
-        .place
+    let location = approval
+        .location
         .as_ref()
-        .map(|place| format!(" at {}", escape(place)))
+        .map(|location| format!(" at {}", escape(location)))
         .unwrap_or_default();
     let subject = approval
         .subject
@@ -44,7 +44,7 @@ pub(super) fn page(approval: &ApprovalView, now: Time) -> String {
         ),
         ("request", escape(&approval.target)),
         ("subject", subject),
-        ("held by", format!("{}{place}", escape(&approval.rule))),
+        ("held by", format!("{}{location}", escape(&approval.rule))),
         ("because", escape(&approval.reason)),
         ("digest", escape(&approval.digest)),
         ("asked", when::exactly(now, approval.created_at)),
@@ -112,7 +112,7 @@ pub(super) fn approvals(approval: &ApprovalView) -> u64 {
     people.len() as u64
 }
 
-fn stands(approval: &ApprovalView, now: Time) -> String {
+fn stage(approval: &ApprovalView, now: Time) -> String {
     let state = word(&approval.state);
     match approval.state.as_str() {
         "pending" => {

@@ -33,13 +33,18 @@ pub(super) struct ExplainAnswer {
 pub(super) fn page(answer: &ExplainAnswer) -> String {
     let mut table = Columns::new(&["RULE", "VERDICT", "PLACE", "DETAIL"]);
     for line in &answer.rules {
-        let place = line.place.clone().unwrap_or_else(|| "-".to_owned());
+        let location = line.location.clone().unwrap_or_else(|| "-".to_owned());
         let verdict = if line.shadow {
             format!("{} (shadow)", line.verdict)
         } else {
             line.verdict.to_string()
         };
-        table.row([line.rule.to_string(), verdict, place, line.detail.clone()]);
+        table.row([
+            line.rule.to_string(),
+            verdict,
+            location,
+            line.detail.clone(),
+        ]);
         // The detail has the first already.
         for violation in line.violations.iter().skip(1) {
             table.row([
@@ -66,13 +71,13 @@ pub(super) fn page(answer: &ExplainAnswer) -> String {
         .iter()
         .filter(|line| line.shadow && line.verdict != Verdict::Allow)
     {
-        let place = line
-            .place
+        let location = line
+            .location
             .as_ref()
-            .map_or_else(String::new, |place| format!(" ({})", escape(place)));
+            .map_or_else(String::new, |location| format!(" ({})", escape(location)));
         let _ = writeln!(
             page,
-            "in shadow: {}{place} says {}; that is recorded without effect",
+            "in shadow: {}{location} says {}; that is recorded without effect",
             line.rule, line.verdict
         );
     }

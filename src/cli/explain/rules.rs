@@ -23,7 +23,8 @@ pub(super) struct RuleAnswer {
     /// What it says.
     pub(super) verdict: Verdict,
     /// Where it was written.
-    pub(super) place: Option<String>,
+    #[serde(rename = "place")]
+    pub(super) location: Option<String>,
     /// Why.
     pub(super) detail: String,
     /// The rule itself is in shadow: what it says is recorded, and decides nothing.
@@ -67,10 +68,10 @@ fn remembered(case: &Case<'_>, lines: &mut Vec<RuleAnswer>) -> Result<(), Unread
         .and_then(|subject| subject.text(&case.facts).ok().flatten())
         .map(Subject::from);
     let reading = dedup::reading::read(tool, rules, &case.facts, subject.as_ref(), case.now)?;
-    let line = |rule, verdict, place: &SourceLocation, mode: Mode, detail| RuleAnswer {
+    let line = |rule, verdict, location: &SourceLocation, mode: Mode, detail| RuleAnswer {
         rule,
         verdict,
-        place: Some(place.to_string()),
+        location: Some(location.to_string()),
         detail,
         shadow: mode.is_shadow(case.now),
         violations: Vec::new(),
@@ -155,7 +156,7 @@ fn found(finding: Finding, case: &Case<'_>) -> RuleAnswer {
     RuleAnswer {
         rule,
         verdict,
-        place: location.map(|location| location.to_string()),
+        location: location.map(|location| location.to_string()),
         detail,
         shadow: in_shadow,
         violations,
@@ -164,10 +165,10 @@ fn found(finding: Finding, case: &Case<'_>) -> RuleAnswer {
 
 /// The rules that apply to the call, in order, with the answer they give if they have no objection.
 fn written(case: &Case<'_>) -> Vec<RuleAnswer> {
-    let allow = |rule, place: Option<&SourceLocation>, detail: String| RuleAnswer {
+    let allow = |rule, location: Option<&SourceLocation>, detail: String| RuleAnswer {
         rule,
         verdict: Verdict::Allow,
-        place: place.map(ToString::to_string),
+        location: location.map(ToString::to_string),
         detail,
         shadow: false,
         violations: Vec::new(),
@@ -203,7 +204,7 @@ fn written(case: &Case<'_>) -> Vec<RuleAnswer> {
             ..line
         })
     };
-    let place = Some(&tool.location);
+    let location = Some(&tool.location);
     [
         Some(unlisted(format!(
             "`{}` is among the tools of workflow `{}`",
@@ -212,17 +213,17 @@ fn written(case: &Case<'_>) -> Vec<RuleAnswer> {
         tool.arguments.as_ref().map(|_| {
             allow(
                 RuleName::Arguments,
-                place,
+                location,
                 "the arguments fit the schema".to_owned(),
             )
         }),
         tool.forbidden
-            .then(|| allow(RuleName::Forbidden, place, String::new())),
+            .then(|| allow(RuleName::Forbidden, location, String::new())),
         condition(RuleName::DenyWhen, tool.deny_when.as_ref()),
         Some(level()),
         Some(allow(
             RuleName::Validation,
-            place,
+            location,
             "validation asks for nothing more".to_owned(),
         )),
         condition(RuleName::HoldWhen, tool.hold_when.as_ref()),
@@ -235,7 +236,7 @@ fn written(case: &Case<'_>) -> Vec<RuleAnswer> {
             )
         }),
         tool.always
-            .map(|_| allow(RuleName::Always, place, String::new())),
+            .map(|_| allow(RuleName::Always, location, String::new())),
     ]
     .into_iter()
     .flatten()

@@ -391,7 +391,7 @@ fn rule(rule: &RuleSummary) -> Vec<String> {
     let dash = || "-".to_owned();
     vec![
         rule.rule.clone(),
-        rule.place.clone().unwrap_or_else(dash),
+        rule.location.clone().unwrap_or_else(dash),
         grouped(figures.held),
         grouped(figures.decisions),
         within(figures.median_seconds),

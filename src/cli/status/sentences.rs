@@ -24,7 +24,7 @@ pub(super) fn page(workflow: &WorkflowView, now: Time) -> String {
             let _ = writeln!(page, "{sentence}");
         }
     };
-    say(&stands(workflow));
+    say(&status(workflow));
     say(&binds(workflow, now));
     say(&mode(workflow, now));
     say("");
@@ -50,7 +50,7 @@ pub(super) fn page(workflow: &WorkflowView, now: Time) -> String {
 }
 
 /// Where it stands.
-pub(super) fn stands(workflow: &WorkflowView) -> String {
+pub(super) fn status(workflow: &WorkflowView) -> String {
     let name = paint(Tone::Strong, &escape(&workflow.workflow));
     format!(
         "{name} (risk {}) is {}, at level {}.",
@@ -129,7 +129,7 @@ fn mode(workflow: &WorkflowView, now: Time) -> String {
                 format!(
                     "{name}{} ({}, until {})",
                     escape(&rule.tool),
-                    escape(&rule.place),
+                    escape(&rule.location),
                     when::exactly(now, rule.until)
                 )
             });
@@ -278,17 +278,17 @@ fn exposure(workflow: &WorkflowView) -> String {
     else {
         return String::new();
     };
-    let places = |used: u32, places: u32| {
+    let taken = |used: u32, slots: u32| {
         format!(
             "{} of {}",
             grouped(used.into()),
-            counted(places.into(), "place", "places")
+            counted(slots.into(), "place", "places")
         )
     };
     format!(
         "Risky runs at the same time are limited to the failures that remain: {} taken; {} by runs with a high-risk call.",
-        places(exposure.used, exposure.places),
-        places(exposure.high_used, exposure.high_places)
+        taken(exposure.used, exposure.slots),
+        taken(exposure.high_used, exposure.high_slots)
     )
 }
 

@@ -42,14 +42,14 @@ impl TakenNames {
         };
         let first = notes[*other_file].file();
         let (line, _) = first.position(other_span.start);
-        let place = format!("the first is at {}:{line}", first.name);
+        let hint = format!("the first is at {}:{line}", first.name);
         notes[file]
             .error(
                 at.span.clone(),
                 format!("{what} `{}` is written twice", at.value),
             )
             .label("again here")
-            .hint(place);
+            .hint(hint);
         false
     }
 }
@@ -59,14 +59,14 @@ pub(super) fn mounts(apis: &[InFile<LoweredApi>], notes: &mut [Notes<'_>]) {
     for (index, one) in apis.iter().enumerate() {
         for other in &apis[..index] {
             if let Some(meet) = address::overlap(&one.value.api.mount, &other.value.api.mount) {
-                let (name, other_name, place) = (
+                let (name, other_name, location) = (
                     &one.value.api.name,
                     &other.value.api.name,
                     &other.value.api.location,
                 );
                 notes[one.file]
                     .error(one.value.mount_span.clone(), format!("api `{name}` and api `{other_name}` both take requests to {meet}"))
-                    .hint(format!("`{other_name}` is written at {place}; give each its own `route`, neither below the other"));
+                    .hint(format!("`{other_name}` is written at {location}; give each its own `route`, neither below the other"));
             }
         }
     }

@@ -131,8 +131,8 @@ fn what_3_0_writes_otherwise_means_the_same_in_json_schema() {
             json!({ "type": "object" }),
         ),
     ];
-    for (written, meant) in table {
-        assert_eq!(converted(written.clone()), meant, "{written}");
+    for (written, expected) in table {
+        assert_eq!(converted(written.clone()), expected, "{written}");
     }
 }
 

@@ -118,7 +118,7 @@ impl<'n, 'c, 'f> AtNode<'n, 'c, 'f> {
             let mut notes = self.notes.borrow_mut();
             if known.is_some_and(|known| !known.contains(&key.text.as_str())) {
                 let known = known.unwrap_or_default();
-                let place = if self.name.is_empty() {
+                let document = if self.name.is_empty() {
                     String::new()
                 } else {
                     format!(" in `{}`", self.name)
@@ -126,7 +126,7 @@ impl<'n, 'c, 'f> AtNode<'n, 'c, 'f> {
                 let unknown = notes
                     .error(
                         key.span.clone(),
-                        format!("unknown key `{}`{place}", key.text),
+                        format!("unknown key `{}`{document}", key.text),
                     )
                     .label("not a key of this mapping");
                 unknown.hint = Some(

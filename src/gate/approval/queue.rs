@@ -99,11 +99,11 @@ impl ApprovalQueue {
     /// `now`.
     #[must_use]
     pub fn denials(&self, tool: &ToolName, subject: &Subject, now: Time) -> usize {
-        let stands = |approval: &&Approval| matches!(approval.stage, Stage::Denied { at, wrong: true } if now < at.plus(STANDS));
+        let is_denied = |approval: &&Approval| matches!(approval.stage, Stage::Denied { at, wrong: true } if now < at.plus(STANDS));
         let about = |approval: &&Approval| {
             approval.request.tool == *tool && approval.request.subject.as_ref() == Some(subject)
         };
-        self.0.values().filter(stands).filter(about).count()
+        self.0.values().filter(is_denied).filter(about).count()
     }
 
     /// How many edited calls wait to be sent.

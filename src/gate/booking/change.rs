@@ -117,7 +117,7 @@ impl BookedRun {
             return Err(Unchangeable::Open);
         }
         match change {
-            Change::Report(charge) => Ok(self.report(charge, counts(&charge.mode))),
+            Change::Report(failure) => Ok(self.report(failure, counts(&failure.mode))),
             Change::Retract {
                 mode,
                 reference,
@@ -325,7 +325,7 @@ impl BookedRun {
     /// A judgement of a run that may not have been drawn. Where it waits for one, it no longer
     /// does.
     fn check(&self, right: bool, by: &PersonName) -> Option<Changed> {
-        if self.seen.judged(right) == self.seen {
+        if self.observed.judged(right) == self.observed {
             return None;
         }
         let mut after = self.clone();
@@ -338,7 +338,7 @@ impl BookedRun {
     }
 
     fn judge(&self, mut after: BookedRun, right: bool, by: &PersonName) -> Changed {
-        after.seen = self.seen.judged(right);
+        after.observed = self.observed.judged(right);
         let by = by.clone();
         self.became(after, |revision| Event::Checked {
             revision,

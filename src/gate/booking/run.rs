@@ -27,7 +27,7 @@ pub struct BookedRun {
     /// It was booked before its end, and goes on.
     pub open: bool,
     /// What the gate saw of it, or people said in a check.
-    pub seen: RunFlags,
+    pub observed: RunFlags,
     /// What went wrong, in the order in which it became known.
     pub charges: Vec<BookedCharge>,
     /// Why it is out of the budget, where it is.
@@ -83,7 +83,7 @@ pub struct RunEnd<'a> {
     /// Whether it executed a `high` call.
     pub high: bool,
     /// What the gate saw of it.
-    pub seen: RunFlags,
+    pub observed: RunFlags,
     /// What went wrong with it from its beginning.
     pub charges: &'a [Charge],
     /// Its calls: whether each was executed.
@@ -98,7 +98,7 @@ impl BookedRun {
         run: RunRef,
         booked_at: Time,
         high: bool,
-        seen: RunFlags,
+        observed: RunFlags,
     ) -> Self {
         BookedRun {
             workflow,
@@ -108,7 +108,7 @@ impl BookedRun {
             counts: high,
             high,
             open: true,
-            seen,
+            observed,
             charges: Vec::new(),
             exclusion: None,
             calls: Vec::new(),
@@ -141,7 +141,7 @@ impl BookedRun {
             open: false,
             counts: end.counts,
             high: self.high || end.high,
-            seen: self.seen.or(end.seen),
+            observed: self.observed.or(end.observed),
             calls: end.calls,
             ..self.clone()
         };
@@ -175,7 +175,7 @@ impl BookedRun {
     #[must_use]
     pub fn shown(&self) -> RunContribution {
         let status = self.charges.iter().filter(|known| !known.retracted);
-        RunContribution::of(self.mark, self.seen, status.map(|known| &known.charge))
+        RunContribution::of(self.mark, self.observed, status.map(|known| &known.charge))
     }
 
     /// Was a call of it sent of which nobody knows whether it was executed?

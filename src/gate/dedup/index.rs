@@ -89,11 +89,11 @@ impl DedupIndex {
         now: Time,
         but: CallId,
     ) -> Option<&EarlierCall> {
-        let stands = |done: &&EarlierCall| done.doer.call != but && done.stands(within, now);
+        let blocks = |done: &&EarlierCall| done.doer.call != but && done.blocks(within, now);
         self.works
             .get(work)?
             .iter()
-            .filter(stands)
+            .filter(blocks)
             .max_by_key(|done| (done.at, done.doer.call))
     }
 
@@ -121,7 +121,7 @@ impl DedupIndex {
         but: CallId,
     ) -> Option<&EarlierCall> {
         let is_done = |done: &&EarlierCall| {
-            done.doer.call != but && done.stage != CallStage::InFlight && done.stands(within, now)
+            done.doer.call != but && done.stage != CallStage::InFlight && done.blocks(within, now)
         };
         self.works.get(work)?.iter().rev().find(is_done)
     }
@@ -131,7 +131,7 @@ impl DedupIndex {
     pub fn key(&self, key: &Digest, now: Time) -> Option<&KeyUse> {
         self.keys
             .get(key)
-            .filter(|used| used.done.stands(KEY_LASTS, now))
+            .filter(|used| used.done.blocks(KEY_LASTS, now))
     }
 
     /// What was added to a sum within `within` before `now`.

@@ -131,7 +131,7 @@ impl EarlierCall {
     /// Does it block a call at `now`, where the work is asked for again within `within`? A call
     /// that is under way does, however long it takes.
     #[must_use]
-    pub fn stands(&self, within: Duration, now: Time) -> bool {
+    pub fn blocks(&self, within: Duration, now: Time) -> bool {
         self.stage == CallStage::InFlight || (now < self.until && now < self.at.plus(within))
     }
 }

@@ -52,7 +52,7 @@ impl TalliedMinute {
     }
 
     /// Adds a run that ended acceptably, or idle.
-    pub fn add(&mut self, mark: Mark, high: bool, seen: RunFlags, charges: &[Charge]) {
+    pub fn add(&mut self, mark: Mark, high: bool, observed: RunFlags, charges: &[Charge]) {
         match mark {
             Mark::Acceptable => {
                 (self.runs, self.high) = (self.runs + 1, self.high + u64::from(high));
@@ -62,11 +62,11 @@ impl TalliedMinute {
             Mark::Unacceptable | Mark::Excluded => return,
         }
         // Nearly every run: nothing was seen, and nothing allocates.
-        if charges.is_empty() && seen.is_none() {
+        if charges.is_empty() && observed.is_none() {
             return;
         }
         self.flags.add(RunFlagCounts::one(
-            RunFlags::of(seen, charges).counted(mark),
+            RunFlags::of(observed, charges).counted(mark),
         ));
         for shift in mode_shifts(charges) {
             let count = match shift.tool {

@@ -33,8 +33,8 @@ impl WorkflowState {
                 run,
                 high,
                 charges,
-                seen,
-            } => self.book_run(at, run, (*high, *seen), charges, effects),
+                observed,
+            } => self.book_run(at, run, (*high, *observed), charges, effects),
             Event::BookedHigh { booked_at, .. } => self.book_high(at, *booked_at, effects),
             Event::Escalated { run } => self.escalated.note(at, run),
             Event::Reported { revision, .. } | Event::Noted { revision } => {
@@ -122,20 +122,20 @@ impl WorkflowState {
         self.open_calls.insert(admission.call, admission.clone());
     }
 
-    /// A run was unacceptable: `high` says whether it executed a `high` call by then, and `seen`
-    /// what else the gate had seen of it.
+    /// A run was unacceptable: `high` says whether it executed a `high` call by then, and
+    /// `observed` what else the gate had seen of it.
     fn book_run(
         &mut self,
         at: Time,
         run: &RunRef,
-        (high, seen): (bool, RunFlags),
+        (high, observed): (bool, RunFlags),
         charges: &[Charge],
         effects: &mut Effects,
     ) {
         let posting = Posting {
             booked_at: at,
             shift: Shift {
-                flags: RunFlagCounts::one(RunFlags::of(seen, charges)),
+                flags: RunFlagCounts::one(RunFlags::of(observed, charges)),
                 ..Shift::of(FAILED, high)
             },
             modes: distinct(charges),

@@ -48,8 +48,8 @@ impl MemoryBooks {
                 run,
                 high,
                 charges,
-                seen,
-            } => self.book(workflow, run, at, *high, *seen, charges),
+                observed,
+            } => self.book(workflow, run, at, *high, *observed, charges),
             Event::BookedHigh { run, .. } => {
                 if let Belongs::To(row) = self.row_of(workflow, run)
                     && let Some(kept) = self.runs.rows.get_mut(&row)
@@ -122,7 +122,7 @@ impl MemoryBooks {
         run: &RunRef,
         at: Time,
         high: bool,
-        seen: RunFlags,
+        observed: RunFlags,
         charges: &[Charge],
     ) {
         let row = match self.row_of(workflow, run) {
@@ -137,7 +137,7 @@ impl MemoryBooks {
                     booked_at: at,
                     mark: Mark::Unacceptable,
                     high,
-                    seen,
+                    observed,
                     charges: Vec::new(),
                     calls: Vec::new(),
                 };
@@ -146,7 +146,7 @@ impl MemoryBooks {
                     run: name.unwrap_or_else(|| run.run.clone()),
                 };
                 self.runs.insert(KeptRun {
-                    run: BookedRun::unfinished(workflow.clone(), known, at, high, seen),
+                    run: BookedRun::unfinished(workflow.clone(), known, at, high, observed),
                     record,
                     drawn_at: None,
                 })
@@ -174,9 +174,11 @@ impl MemoryBooks {
         };
         run.run = name;
         if matches!(run.mark, Mark::Acceptable | Mark::Idle) {
-            let mut cell = TalliedMinute::new(run.booked_at.minute());
-            cell.add(run.mark, run.high, run.seen, &run.charges);
-            let event = Event::Tallied { cells: vec![cell] };
+            let mut minute = TalliedMinute::new(run.booked_at.minute());
+            minute.add(run.mark, run.high, run.observed, &run.charges);
+            let event = Event::Tallied {
+                cells: vec![minute],
+            };
             self.fold(0, entry(&run.workflow, run.ended, event));
         }
         let is_checked = self
@@ -200,7 +202,7 @@ impl MemoryBooks {
             counts,
             high: run.high,
             open: false,
-            seen: run.seen,
+            observed: run.observed,
             charges,
             exclusion: None,
             calls: executed(&run),
@@ -220,7 +222,7 @@ impl MemoryBooks {
         let end = RunEnd {
             counts,
             high: run.high,
-            seen: run.seen,
+            observed: run.observed,
             charges: &run.charges,
             calls: executed(&run),
         };

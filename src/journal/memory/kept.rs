@@ -68,7 +68,7 @@ impl KeptRun {
             run: RunRecord {
                 mark: run.mark,
                 high: run.high,
-                seen: run.seen,
+                observed: run.observed,
                 charges: of(false),
                 calls: calls.collect(),
                 ..self.record.clone()

@@ -49,7 +49,7 @@ impl Ledger {
                     break Admit::Pass { permit, durable };
                 }
                 Err(NotAdmitted::Final(admit)) => break *admit,
-                Err(NotAdmitted::Outdated(again)) => call = *again,
+                Err(NotAdmitted::Outdated(outdated)) => call = *outdated,
             }
         };
         admit.catch_escalation()

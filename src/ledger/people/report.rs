@@ -233,10 +233,10 @@ impl Ledger {
     ) -> Reported {
         let (stamp, receipt) = receipt::pair();
         let (journal, clock) = (Arc::clone(&self.journal), Arc::clone(&self.clock));
-        let again = self.revision(target, Change::Report(charge.clone()));
+        let booked_only = self.revision(target, Change::Report(charge.clone()));
         let revise = Revise {
             open: candidates,
-            ..again.clone()
+            ..booked_only.clone()
         };
         self.journal
             .revise(revise)
@@ -252,7 +252,7 @@ impl Ledger {
                             });
                         }
                         Err(_) => journal
-                            .revise(again)
+                            .revise(booked_only)
                             .then(move |answer| forward_answer(stamp, answer)),
                     }
                 }

@@ -38,7 +38,7 @@ pub fn charge(
             run: reference,
             high: run.is_high(),
             charges: run.charges.clone(),
-            seen: run.flags,
+            observed: run.flags,
         },
         Some(booked_at) if is_new => {
             // The writer knows how the run stands by then, and completes the revision.

@@ -322,7 +322,7 @@ impl RunState {
             booked_at: self.booked_at.unwrap_or(now),
             mark,
             high: self.high,
-            seen: self.flags,
+            observed: self.flags,
             charges: std::mem::take(&mut self.charges),
             calls: std::mem::take(&mut self.calls),
         })

@@ -109,7 +109,7 @@ impl Both {
                 run,
                 high: dice[2] > 128,
                 charges: vec![some_charge(dice, None)],
-                seen: RunFlags::NONE,
+                observed: RunFlags::NONE,
             },
         );
     }
@@ -155,7 +155,7 @@ impl Both {
             booked_at: booked_at.unwrap_or(self.now),
             mark,
             high: dice[5] > 128,
-            seen: RunFlags::NONE,
+            observed: RunFlags::NONE,
             charges,
             calls,
         };

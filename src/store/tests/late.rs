@@ -242,7 +242,7 @@ fn a_call_whose_answer_was_lost_is_settled_by_whoever_looked() {
         executed: Executed::Unknown,
         ..call(n, "api/refund", Risk::High, Some(subject))
     };
-    let seen = |n, mode| Charge {
+    let charge = |n, mode| Charge {
         source: Source::Wire,
         by: None,
         call: Some(call_id(n)),
@@ -251,8 +251,8 @@ fn a_call_whose_answer_was_lost_is_settled_by_whoever_looked() {
     for n in [1, 2] {
         let name = format!("r{n}");
         let charges = vec![
-            seen(n, FailureMode::Timeout),
-            seen(n + 10, FailureMode::WrongAction),
+            charge(n, FailureMode::Timeout),
+            charge(n + 10, FailureMode::WrongAction),
         ];
         world.append(
             Some("w"),
@@ -260,7 +260,7 @@ fn a_call_whose_answer_was_lost_is_settled_by_whoever_looked() {
                 run: run_ref(&name),
                 high: true,
                 charges: charges[..1].to_vec(),
-                seen: RunFlags::NONE,
+                observed: RunFlags::NONE,
             },
         );
         let order = format!("A-{n}");
@@ -354,13 +354,13 @@ fn g12_what_the_four_numbers_count_moves_with_late_news_and_survives_a_restart()
     let world = World::new();
     let due = RunFlags::NONE.with(RunFlag::EscalationDue);
     for n in 1..=4 {
-        let seen = if n == 4 {
+        let observed = if n == 4 {
             due.with(RunFlag::EscalationCaught)
         } else {
             RunFlags::NONE
         };
         world.journal.record(RunRecord {
-            seen,
+            observed,
             ..run(
                 Some(&format!("r{n}")),
                 vec![call(n, "api/refund", Risk::High, None)],

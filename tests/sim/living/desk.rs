@@ -495,7 +495,7 @@ impl Desk {
                     run: call.run,
                     high: call.risk == Risk::High,
                     charges,
-                    seen: RunFlags::NONE,
+                    observed: RunFlags::NONE,
                 })));
             }
         }

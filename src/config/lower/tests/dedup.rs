@@ -78,7 +78,7 @@ fn rules_about_what_was_done_mean_what_they_say() {
 
 #[test]
 fn what_is_wrong_with_rules_about_what_was_done_is_told_where_it_is() {
-    for (keys, told) in [
+    for (keys, expected) in [
         (
             "    duplicate: { key: [], within: 24h }",
             "`key`: expected 1 to 16 expressions, found 0",
@@ -147,7 +147,7 @@ fn what_is_wrong_with_rules_about_what_was_done_is_told_where_it_is() {
     ] {
         let text = rendered(&[&with_refund(keys), ALL]);
         assert!(
-            text.contains(told) && text.contains("0.yaml:19:"),
+            text.contains(expected) && text.contains("0.yaml:19:"),
             "{keys}\n{text}"
         );
     }

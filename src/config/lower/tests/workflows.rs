@@ -39,7 +39,7 @@ fn a_step_gives_one_thing_and_says_what_it_takes() {
         ),
         ""
     );
-    for (written, told) in [
+    for (written, expected) in [
         (
             "step: volume, after: 30d, volume: x2, how: automatic",
             "no level caps volume, so there is nothing to raise",
@@ -74,7 +74,7 @@ fn a_step_gives_one_thing_and_says_what_it_takes() {
         ),
     ] {
         let found = step(written);
-        assert!(found.contains(told), "{written}: {found}");
+        assert!(found.contains(expected), "{written}: {found}");
     }
     let unchecked =
         workflow("earn: [ { step: s, after: 30d, skip: { tool: payments/refund, rule: level } } ]");

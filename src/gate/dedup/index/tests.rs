@@ -80,7 +80,7 @@ fn share(second: i64, n: usize, amount: &str) -> Operation {
 }
 
 /// The call that stands in the way of `work`, and how far it has come.
-fn stands(book: &DedupIndex, n: usize, second: i64) -> Option<(CallId, CallStage)> {
+fn blocking(book: &DedupIndex, n: usize, second: i64) -> Option<(CallId, CallStage)> {
     book.done(&digest(n), DAY, at(second), call(0))
         .map(|done| (done.doer.call, done.stage))
 }
@@ -89,7 +89,7 @@ fn stands(book: &DedupIndex, n: usize, second: i64) -> Option<(CallId, CallStage
 fn work_stands_from_its_admission_to_the_end_of_its_window() {
     let mut book = DedupIndex::default();
     book.admit(&doer(1), &work(0, 5));
-    assert_eq!(stands(&book, 5, 0), Some((call(1), CallStage::InFlight)));
+    assert_eq!(blocking(&book, 5, 0), Some((call(1), CallStage::InFlight)));
     assert_eq!(
         book.done(&digest(5), DAY, at(0), call(1)),
         None,
@@ -97,13 +97,13 @@ fn work_stands_from_its_admission_to_the_end_of_its_window() {
     );
     // However long it takes.
     assert_eq!(
-        stands(&book, 5, 90_000),
+        blocking(&book, 5, 90_000),
         Some((call(1), CallStage::InFlight))
     );
     book.settle(call(1), Executed::Yes);
-    assert_eq!(stands(&book, 5, 86_399), Some((call(1), CallStage::Done)));
-    assert_eq!(stands(&book, 5, 86_400), None);
-    assert_eq!(stands(&book, 6, 1), None);
+    assert_eq!(blocking(&book, 5, 86_399), Some((call(1), CallStage::Done)));
+    assert_eq!(blocking(&book, 5, 86_400), None);
+    assert_eq!(blocking(&book, 6, 1), None);
     // The policy's window may be shorter by now.
     assert_eq!(
         book.done(&digest(5), Duration::from_secs(10), at(10), call(0)),
@@ -136,14 +136,14 @@ fn only_proof_that_nothing_was_executed_gives_a_place_back() {
     }
     assert_eq!(
         (
-            stands(&book, 1, 1),
+            blocking(&book, 1, 1),
             book.key(&digest(1), at(1)),
             book.sum(&digest(1), DAY, at(1))
         ),
         (None, None, Amount::ZERO)
     );
     for (n, stage) in [(2, CallStage::Done), (3, CallStage::Unknown)] {
-        assert_eq!(stands(&book, n, 1), Some((call(n as u128), stage)));
+        assert_eq!(blocking(&book, n, 1), Some((call(n as u128), stage)));
         assert_eq!(
             book.key(&digest(n), at(1)).map(|used| used.done.stage),
             Some(stage)
@@ -165,7 +165,7 @@ fn of_several_that_did_the_same_work_the_last_that_was_executed_stands() {
             book.settle(call(n), if n == 3 { Executed::No } else { Executed::Yes });
         }
         assert_eq!(
-            (stands(&book, 5, 9), book.len().0),
+            (blocking(&book, 5, 9), book.len().0),
             (Some((call(2), CallStage::Done)), 1),
             "{order:?}"
         );
@@ -199,7 +199,7 @@ fn g7_a_full_book_has_no_room_and_forgets_nothing() {
         Err(NoRoom::Works)
     );
     assert_eq!(book.room(&workflow, &share(0, 1, "1")), Ok(()));
-    assert!(stands(&book, 1, 1).is_some());
+    assert!(blocking(&book, 1, 1).is_some());
 
     let mut book = DedupIndex::default();
     for n in 1..=MAX_KEYS_EACH {

@@ -400,7 +400,7 @@ fn fault(error: &ValidationError<'_>) -> SchemaFault {
 
 fn explained(error: &ValidationError<'_>) -> String {
     let at = error.instance_path().to_string();
-    let place = if at.is_empty() {
+    let within = if at.is_empty() {
         "the schema".to_owned()
     } else {
         format!("`{at}` of the schema")
@@ -413,16 +413,16 @@ fn explained(error: &ValidationError<'_>) -> String {
             )
         }
         ValidationErrorKind::Type { kind } => format!(
-            "{place} must be {}, but is {}",
+            "{within} must be {}, but is {}",
             types(kind),
             type_name(error.instance())
         ),
         ValidationErrorKind::Format { format } if format == "regex" => {
             format!(
-                "{place} is not a regular expression that matches in linear time; look-around and back-references are left out"
+                "{within} is not a regular expression that matches in linear time; look-around and back-references are left out"
             )
         }
-        _ => format!("{place} is wrong: {}", quoted(&error.to_string())),
+        _ => format!("{within} is wrong: {}", quoted(&error.to_string())),
     }
 }
 
