@@ -23,7 +23,7 @@ pub(super) struct AdmittedRequest {
 }
 
 impl AdmittedRequest {
-    /// Is the person that was let in still on the list, as they were?
+    /// Is the person still listed, with the same role, as when the request began?
     pub(super) fn still(&self) -> Result<(), AdminError> {
         if self.state.admin.auth.knows(&self.person) {
             return Ok(());

@@ -396,7 +396,7 @@ fn approval_view(state: &AdminState, id: ApprovalId) -> Result<ApprovalView, Adm
     Ok(ApprovalView::of(&workflow, &approval))
 }
 
-/// An id that is not spelled like one belongs to nothing.
+/// Text that is not spelled like an id names no approval: 404.
 fn read_id(text: &str) -> Result<ApprovalId, AdminError> {
     text.parse().map_err(|_| OperateError::NoApproval.into())
 }

@@ -82,7 +82,7 @@ impl AdminError {
         AdminError::new(Slug::NotFound, no_run(target))
     }
 
-    /// The same, with the source location of the expression that gave the value.
+    /// The same problem, with the source location of the expression that gave the value.
     pub(super) fn at(mut self, location: &SourceLocation) -> Self {
         self.0.detail = format!("{location}: {}", self.0.detail);
         self

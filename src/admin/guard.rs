@@ -94,7 +94,7 @@ fn foreign() -> AdminError {
     AdminError::new(Slug::Forbidden, "a page of another site sent this request")
 }
 
-/// The header's only value: two that disagree are read differently by two readers.
+/// The header's only value. Several are an error, because two readers could take different ones.
 fn sole<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, AdminError> {
     let mut values = headers.get_all(name).iter();
     let (first, second) = (values.next(), values.next());

@@ -42,8 +42,7 @@ use crate::journal::record::{CallRecord, MAX_RECORDED, RunRecord};
 use crate::ledger::WorkflowHandle;
 use crate::wire::json;
 
-/// So many runs go to the journal at once: few enough that whoever waits for a commit does not
-/// notice.
+/// How many runs go to the journal at once: few enough not to delay a commit that a call waits for.
 const BATCH: usize = 1_000;
 /// How long the next piece of the body may take.
 const PIECE: Duration = Duration::from_secs(30);

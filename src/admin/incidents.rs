@@ -114,7 +114,7 @@ pub(super) async fn exclude(
     }))
 }
 
-/// What of a run's failures that count belongs to an incident.
+/// Which of a run's failures that count belong to an incident.
 struct IncidentShare {
     any: bool,
     all: bool,

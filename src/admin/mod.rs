@@ -158,7 +158,7 @@ fn table() -> [(Role, AdminRouter); 4] {
     ]
 }
 
-/// What a signature lets in as well as a token: who asks is looked at by the handler.
+/// Endpoints that a signature opens as well as a token: their handlers check who asks.
 fn signed() -> AdminRouter {
     AdminRouter::new().routes(routes!(signals::receive))
 }

@@ -29,7 +29,7 @@ use crate::gate::outcome::Source;
 use crate::gate::policy::Rule;
 use crate::gate::policy::condition::Undecided;
 use crate::gate::policy::facts::{Ambiguous, Facts, Lookup};
-use crate::gate::policy::signal::{About, Says, SecretPlace, Signal};
+use crate::gate::policy::signal::{About, Says, SecretSource, Signal};
 use crate::gate::run::Charge;
 use crate::journal::revise::{ReviseError, RunTarget};
 use crate::ledger::people::report::Reported;
@@ -159,12 +159,12 @@ async fn signed(
         .map_err(|refused| AdminError::new(Slug::Unauthorized, refused.to_string()))
 }
 
-fn secret_text(source: &SecretPlace, policy: &str) -> Result<String, String> {
+fn secret_text(source: &SecretSource, policy: &str) -> Result<String, String> {
     match source {
-        SecretPlace::Variable(name) => std::env::var(&**name)
+        SecretSource::Variable(name) => std::env::var(&**name)
             .map_err(|_| format!("the environment variable {name} is not set")),
-        SecretPlace::File(written) => {
-            // RunContext the policy that names it.
+        SecretSource::File(written) => {
+            // Relative to the directory of the policy that names it.
             let path = Path::new(policy)
                 .parent()
                 .unwrap_or(Path::new(""))
@@ -269,7 +269,7 @@ async fn news(
 }
 
 enum ParsedSignal {
-    /// No news, and why.
+    /// Answers a delivery that says nothing about any run: why that is.
     Nothing(String),
     News {
         target: RunTarget,
@@ -433,7 +433,7 @@ mod tests {
             let text = "s".repeat(usize::try_from(bytes).unwrap());
             std::fs::write(dir.path().join("hook.secret"), text).unwrap();
             let policy = dir.path().join("policy.yaml");
-            let source = SecretPlace::File("hook.secret".into());
+            let source = SecretSource::File("hook.secret".into());
             secret_text(&source, policy.to_str().unwrap())
         };
         assert_eq!(

@@ -26,7 +26,7 @@ pub struct NextStep {
 /// What the counts say about a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EarnEvidence {
-    /// StepTrigger many runs it takes with so many unacceptable ones.
+    /// How many runs it takes with so many unacceptable ones.
     pub needed: u64,
     /// Whether there are enough.
     pub met: bool,
@@ -80,7 +80,7 @@ pub struct ProposalView {
 pub struct LevelLoss {
     /// Burns that count towards it.
     pub burns: u64,
-    /// StepTrigger many it takes.
+    /// How many it takes.
     pub of: u32,
     /// Within which time.
     pub within: TimeSpan,

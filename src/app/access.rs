@@ -1,10 +1,10 @@
 //! Who may call, decide and report, and which certificates the gate uses: reread while it runs.
 //!
-//! A reload tightens first and loosens last: whoever was removed loses access at once, even if the
-//! disk fails; whoever is new gets it once the journal has recorded that. Of people and agents
-//! either all changes are applied or none, and likewise of certificates; neither waits for the
-//! other, nor for the policies. An agent that is given a workflow whose changes are frozen gets it
-//! when the freeze is lifted.
+//! A reload tightens first and loosens last: people and agents that were removed lose access at
+//! once, even if the disk fails; new ones get it once the journal has recorded that. Of people and
+//! agents either all changes are applied or none, and likewise of certificates; neither waits for
+//! the other, nor for the policies. An agent that is given a workflow whose changes are frozen gets
+//! it when the freeze is lifted.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -64,7 +64,7 @@ impl Access {
     ) -> anyhow::Result<Self> {
         let people = people(process);
         let auth = Arc::new(Auth::new(operator_token, people.clone()));
-        // Whoever was removed while the gate was down has approved nothing.
+        // Approvals by people who were removed while the gate was down do not count.
         name_approvers(&ledger, &auth, &people).await?;
         let certificates = process.tls.as_ref().map(Certificates::read).transpose()?;
         Ok(Access {

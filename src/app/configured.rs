@@ -59,7 +59,7 @@ impl Configured {
             // Most likely a save in progress. An empty file would also let any local caller in, and
             // remove every reviewer.
             let mut empty = Diagnostics::default();
-            empty.push(Diagnostic::without_place(
+            empty.push(Diagnostic::without_location(
                 Severity::Error,
                 &found.name,
                 "this file is empty, and was not when the gate started",

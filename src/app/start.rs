@@ -204,7 +204,8 @@ fn continue_ledger(
     ledger
 }
 
-/// Starts the thread that writes the journal, and hands on what it has written.
+/// Starts the thread that writes the journal, and passes what it has written to the ledger, the
+/// metrics and the log.
 fn start_writer(
     store: Store,
     ledger: &Arc<Ledger>,
@@ -240,7 +241,7 @@ async fn serve_operators(
     Ok(bound)
 }
 
-/// Starts what runs beside the calls until the gate stops.
+/// Starts the background tasks, which run until the gate stops.
 fn start_watching(
     tasks: &mut tokio::task::JoinSet<()>,
     (ledger, clock): (&Arc<Ledger>, Arc<GateClock>),
@@ -261,7 +262,7 @@ impl Gate {
         &self.ledger
     }
 
-    /// Clamps everything at a signal.
+    /// What clamps everything at a signal.
     #[must_use]
     pub const fn emergency(&self) -> &Arc<Emergency> {
         &self.emergency

@@ -112,8 +112,11 @@ impl CheckArgs {
                 .first()
                 .map(|path| path.display().to_string())
                 .unwrap_or_default();
-            let mut nothing =
-                Diagnostic::without_place(Severity::Error, &missing, "no such file or directory");
+            let mut nothing = Diagnostic::without_location(
+                Severity::Error,
+                &missing,
+                "no such file or directory",
+            );
             nothing.hint("`burngate init` writes a first policy there; or name the files to check");
             let mut found = Diagnostics::default();
             found.push(nothing);

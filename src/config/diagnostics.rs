@@ -344,7 +344,7 @@ impl Diagnostic {
 
     /// A finding without a line: about a whole file, or about none.
     #[must_use]
-    pub fn without_place(severity: Severity, file: &str, message: impl Into<String>) -> Self {
+    pub fn without_location(severity: Severity, file: &str, message: impl Into<String>) -> Self {
         Diagnostic {
             severity,
             file: file.into(),
@@ -365,7 +365,7 @@ mod tests {
     fn found(line: u32) -> Diagnostic {
         Diagnostic {
             line,
-            ..Diagnostic::without_place(Severity::Warning, "a.yaml", "odd")
+            ..Diagnostic::without_location(Severity::Warning, "a.yaml", "odd")
         }
     }
 
@@ -386,7 +386,7 @@ mod tests {
         all.extend([
             found(3),
             found(1),
-            Diagnostic::without_place(Severity::Error, "b.yaml", "wrong"),
+            Diagnostic::without_location(Severity::Error, "b.yaml", "wrong"),
         ]);
         all.sort();
         assert_eq!(
@@ -412,7 +412,7 @@ mod tests {
         let mut all = Diagnostics::default();
         all.extend((0..2000).map(found));
         assert_eq!(all.iter().len(), MAX_FINDINGS);
-        let error = || Diagnostic::without_place(Severity::Error, "a.yaml", "wrong");
+        let error = || Diagnostic::without_location(Severity::Error, "a.yaml", "wrong");
         all.push(error());
         all.push(error());
         assert!(all.has_errors());

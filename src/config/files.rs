@@ -276,7 +276,7 @@ impl FileError {
             ),
             FileError::Io(error) => (format!("cannot be read: {error}"), None),
         };
-        let mut diagnostic = Diagnostic::without_place(Severity::Error, &name, message);
+        let mut diagnostic = Diagnostic::without_location(Severity::Error, &name, message);
         if let FileError::NotUtf8 { valid } = &self {
             let before = SourceFile::new("", String::from_utf8_lossy(valid));
             (diagnostic.line, diagnostic.column) = before.position(before.text.len());

@@ -24,7 +24,7 @@ pub struct Clamp {
 }
 
 /// Operators' clamps that are on together. A clamp is lifted by a release or its own end and
-/// nothing else, so a laxer or shorter one that comes later leaves the earlier one standing. At
+/// nothing else, so a laxer or shorter one that comes later leaves the earlier one in force. At
 /// most one a level.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -2,8 +2,8 @@
 //! that somebody wrote down elsewhere.
 //!
 //! The chain alone proves that no row was altered, removed, added or moved, as long as the rest
-//! stands; whoever can write the file can also cut its end off, or write all of it anew. That is
-//! found against what left the machine before: the head that `audit export` gave out.
+//! is intact; but who can write the file can also cut its end off, or write all of it anew. That is
+//! found by comparing with what left the machine before: the head that `audit export` printed.
 
 use std::path::Path;
 
@@ -180,7 +180,7 @@ impl AuditChain {
         Digest::new(self.0.hash)
     }
 
-    /// Goes on by one row, if it is the very one that was written.
+    /// Moves on by one row, if it is exactly the one that was written.
     ///
     /// # Errors
     /// What is wrong with it.

@@ -327,7 +327,7 @@ pub(super) fn excluded_under(
     Ok(ids.collect::<Result<_, _>>()?)
 }
 
-/// One more than `most`, so that whoever asks sees that there are more.
+/// One more than `most`, so that the caller sees that there are more.
 fn limit(most: usize) -> i64 {
     i64::try_from(most + 1).unwrap_or(i64::MAX)
 }

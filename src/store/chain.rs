@@ -3,7 +3,7 @@
 //!
 //! The chain begins at the ledger's own random id, so rows and snapshots of another ledger do not
 //! fit this one. It proves that nothing was changed in place; that the newest rows were not cut off
-//! is the business of the head file (`files`).
+//! is what the head file proves (`files`).
 
 use sha2::{Digest as _, Sha256};
 
@@ -61,7 +61,7 @@ impl Head {
         Head { seq, hash }
     }
 
-    /// Goes on by one row as it was read, if it is the very row that was written.
+    /// Moves on to the next row as it was read, if it is exactly the row that was written.
     pub(super) fn follow(&self, row: &JournalRow<'_>) -> Result<Self, BadRow> {
         let next = self.then(row.at, row.workflow, row.body);
         if row.seq != next.seq {

@@ -36,8 +36,8 @@ impl Draws {
         })
     }
 
-    /// What fingerprints of credentials are keyed with: from the same secret, and nothing that
-    /// tells it.
+    /// The key of the fingerprints of credentials: derived from the same secret, which cannot be
+    /// worked out from it.
     pub(super) fn fingerprint_key(&self) -> FingerprintKey {
         let key = Sha256::new()
             .chain_update(b"burngate fingerprints")
@@ -46,8 +46,8 @@ impl Draws {
     }
 }
 
-/// The number that decides on a run: nobody who does not know the secret can tell it, and whoever
-/// does gets the same one again.
+/// The number that decides whether a run is drawn: reproducible with the secret, and unpredictable
+/// without it.
 pub(super) fn draw_number(secret: &[u8; 32], run: &RunRecord) -> u64 {
     let mut hash = Sha256::new()
         .chain_update(b"burngate draw")

@@ -1,7 +1,7 @@
 //! Importing a history: its runs go into the run index batch by batch, so that no transaction keeps
-//! the gate waiting, and onto the books in one last one.
+//! the gate waiting, and are counted in one last transaction.
 //!
-//! Rows of an import that is not finished are listed in `importing`, and whoever looks for runs
+//! Rows of an import that is not finished are listed in `importing`, and every look-up of runs
 //! passes over them. The counts wait in memory. A crash, a failed transaction or an abandoned
 //! import loses the counts and leaves rows that nobody sees; the next import clears them away
 //! before it begins.
@@ -23,7 +23,7 @@ use crate::journal::booked::BookedRuns as _;
 use crate::journal::import::{ImportError, ImportReply, ImportStep};
 use crate::journal::record::RunRecord;
 
-/// So many rows are cleared away in one transaction: what an usual batch takes to write.
+/// So many rows are cleared away in one transaction: about what a batch takes to write.
 const CLEARED_AT_ONCE: i64 = 1_000;
 /// The reason on record of a run that its history excludes.
 const EXCLUDED: &str = "excluded in the imported history";

@@ -1,4 +1,4 @@
-//! An import that is on: what will count once it is finished.
+//! An import in progress: what will count once it is finished.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::gate::state::State;
 use crate::gate::time::{Minute, Time};
 use crate::journal::record::RunRecord;
 
-/// An import that is on: what will count once it is finished. Bounded by the hours that are kept,
+/// An import in progress: what will count once it is finished. Bounded by the hours that are kept,
 /// not by the runs.
 #[derive(Default)]
 pub(super) struct Importing {

@@ -1,12 +1,12 @@
-//! The ledger on disk: one SQLite database, written by one thread, that a process can lose its
-//! power over at any moment (G9).
+//! The ledger on disk: one SQLite database, written by one thread, that survives the loss of
+//! the process at any moment (G9).
 //!
 //! - `journal` has every event, chained by digests; `snapshots` has what it adds up to (G12). A
 //!   start verifies and reads the newest snapshot and the rows after it.
 //! - `runs` and `calls` are the run index: what was booked, so that a report can find it weeks
 //!   later.
 //! - [`Store::open`] verifies, settles what a crash left open, and gives the state to build the
-//!   living ledger from; [`Store::start`] sets the writer going.
+//!   living ledger from; [`Store::start`] starts the writer.
 //!
 //! It does not decide anything: the fold does. It keeps no arguments, unless the policy says
 //! `record: arguments`, and no texts of business objects, and it never makes a new ledger where one

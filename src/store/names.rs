@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::database::StoreFault;
 
 /// How many names are remembered. Names come from policies and identities, so there are few; the
-/// bound is for whoever proves that wrong (G7).
+/// bound holds where that turns out wrong (G7).
 pub(super) const REMEMBERED: usize = 65_536;
 
 /// The number of a name that has one.

@@ -99,7 +99,7 @@ impl Store {
         self.directory.path()
     }
 
-    /// Sets the writer going. `projection` sees what becomes durable, on the writer's thread.
+    /// Starts the writer. `projection` sees what becomes durable, on the writer's thread.
     pub fn start(
         self,
         projection: Arc<dyn Projection>,

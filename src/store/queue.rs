@@ -2,8 +2,8 @@
 //!
 //! Nothing here blocks on a disk and nothing is dropped. What bounds the queue is admission: once
 //! it is long, or the disk is unwell, `ready` says so and no call is admitted that would make it
-//! longer (G7). A record costs a lock and a push; it wakes the writer only from a sleep that has no
-//! end in sight.
+//! longer (G7). A record costs a lock and a push; it wakes the writer only where nothing else
+//! would.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,16 +21,17 @@ use crate::journal::record::RunRecord;
 use crate::journal::revise::{Batch, Revise, ReviseError, Revised, RevisedAll};
 use crate::journal::unavailable::Unavailable;
 
-/// With more than this waiting no call is admitted: about a second of the busiest proxy, some 40
-/// MB.
+/// At so many waiting, no call is admitted that must be durable first: about a second of the
+/// busiest proxy, some 40 MB.
 pub const MOST_QUEUED: usize = 65_536;
-/// At so many waiting, no call is admitted at all: a slow disk must not grow without bound what the
-/// safe calls leave behind (G7).
+/// At so many waiting, no call is admitted at all, not even a read: the records that reads leave
+/// behind must not pile up without bound on a slow disk (G7).
 pub(super) const MOST_WAITING: usize = 8 * MOST_QUEUED;
-/// The most that one transaction takes: some 40 ms of work, so that whoever waits for a commit does
-/// not wait for an age.
+/// The most jobs that one transaction takes: some 40 ms of work, which bounds how long a caller
+/// waits for a commit.
 pub(super) const MOST_AT_ONCE: usize = 20_000;
-/// How long records wait for company. The port allows 250 ms; the rest is for writing them.
+/// How long records are collected before they are written together. The port allows 250 ms in all;
+/// the rest is for writing them.
 const LINGER: Duration = Duration::from_millis(200);
 
 /// The largest list that is kept for the next jobs: a second of a busy proxy.
@@ -64,7 +65,7 @@ pub(super) enum Job {
 /// How the writer is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WriterEnding {
-    /// Write everything, and close the loaded.
+    /// Write everything, and close the ledger.
     Drain,
     /// Write what is there, if it can be written at once.
     Leave,
@@ -351,7 +352,7 @@ impl WriterQueue {
 }
 
 impl Inside {
-    /// After the end was called nothing new is admitted, but the journal's own last words are.
+    /// After the end was called no new call is admitted, but the gate's own last entries are taken.
     fn shut(&self) -> bool {
         self.closed || self.ending.is_some()
     }

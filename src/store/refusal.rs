@@ -10,7 +10,8 @@ use crate::gate::run::Executed;
 use crate::gate::time::Time;
 use crate::journal::unavailable::Unavailable;
 
-/// Tells everybody who waits, and gives what must still be written and what was dropped.
+/// Answers everybody who waits with the error, and returns what must still be written and what was
+/// dropped.
 pub(super) fn refuse(jobs: VecDeque<Job>) -> (VecDeque<Job>, Vec<Written>) {
     let mut kept = VecDeque::with_capacity(jobs.len());
     let mut dropped = Vec::new();

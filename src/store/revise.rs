@@ -1,5 +1,5 @@
-//! Late news about booked runs, put on the loaded: what `gate::booking` says becomes of a run is
-//! written to its row, and the event to the journal, in one transaction.
+//! Changes to booked runs: what `gate::booking` makes of a run is written to its row, and the event
+//! to the journal, in one transaction.
 
 use rusqlite::{OptionalExtension as _, params};
 
@@ -153,9 +153,9 @@ impl Transaction<'_> {
         self.update(id, &before, &after, at, None)
     }
 
-    /// A report of a run that was booked and has not ended comes without what only its row tells:
-    /// what it stands as by now, and what was said of it before. The report goes into the row with
-    /// it, so that it can be found, and taken back, before the run ends.
+    /// Completes a report of a run that was booked and has not ended: how the run counts by now,
+    /// and what was reported before, are known from its row alone. The report is written to the row
+    /// as well, so that it can be found, and taken back, before the run ends.
     pub(super) fn completed(&mut self, entry: &Entry, at: Time) -> Result<Entry, StoreFault> {
         let mut entry = entry.clone();
         if let (Some(workflow), Event::Reported { revision, charge }) =
@@ -281,8 +281,8 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Somebody found out whether a call was executed. What was not touched nothing, unless another
-    /// call of the run did through the same tool.
+    /// Somebody found out whether a call was executed. One that was not touched nothing, unless
+    /// another call of the run did through the same tool.
     fn update_executed(&self, id: i64, call: CallId, executed: Executed) -> Result<(), StoreFault> {
         let (call, code) = (bytes(call), codes::executed::code(executed));
         for update in [

@@ -26,7 +26,7 @@ pub(super) fn settle(
     mut loaded: LoadedState,
     now: Time,
 ) -> Result<LoadedState, OpenError> {
-    // A clock that stands before what was seen already gains nothing (G5).
+    // A clock that was set back before the newest entry changes nothing: time never goes back (G5).
     let now = now.max(loaded.state.now());
     let open: Vec<(WorkflowName, Admission)> = loaded
         .state

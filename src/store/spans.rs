@@ -1,10 +1,10 @@
 //! What the ledger says about a span of time: the journal between two moments, and the calls that
 //! shadow let through.
 //!
-//! Rows of the journal lie in the order in which they were written, which is that of their times
-//! but for a little: what follows from time passing is written when somebody looks. So the first
-//! row of a span is searched for by halves, over the latest time among some rows in front of each
-//! probe, and what lies outside the span is left out row by row.
+//! Rows of the journal are in the order in which they were written, which is nearly the order of
+//! their times: what follows from time passing is written later, when the state is next looked at.
+//! So the first row of a span is found by binary search over the latest time among some rows before
+//! each probe, and rows outside the span are skipped one by one.
 
 use rusqlite::{Connection, ToSql, params};
 
@@ -19,7 +19,7 @@ use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::journal::read::{Happened, Shadowed};
 
-/// So many rows are looked at for the latest time in front of one.
+/// How many rows before a probe are looked at for their latest time.
 const NEAR: i64 = 64;
 
 pub(super) fn happened(
@@ -129,7 +129,8 @@ pub(super) fn first(connection: &Connection, since: Time) -> Result<i64, StoreFa
             high = middle;
         }
     }
-    // Rows in front of it may be later than those behind: as many as a probe looks at.
+    // Rows before it may have later times than rows after it: at most as many as a probe
+    // looks at.
     Ok((low - NEAR).max(1))
 }
 

@@ -111,8 +111,8 @@ impl<'c> Transaction<'c> {
             Some(workflow) => self.write_tally_of(workflow)?,
             None => self.write_tallies()?,
         }
-        // A run is booked to the minute that the fold books it to: what is said of it later is
-        // booked there.
+        // A run is booked to the minute in which the fold counts it: later changes to it are
+        // counted in that minute.
         let at = entry.at.max(self.loaded.state.now());
         let completed = self.completed(entry, at)?;
         self.fold(ticket, completed)?;

@@ -304,8 +304,8 @@ impl Writer {
         self.queue.recycle(jobs);
     }
 
-    /// Shows every workflow that was touched what became durable. What belongs to no workflow is
-    /// shown to all.
+    /// Shows each workflow its entries that became durable. Entries of no workflow are shown to
+    /// all.
     fn project(&self, written: &[Written], state: &State) {
         let mut touched: BTreeMap<WorkflowName, (Ticket, Vec<Entry>)> = BTreeMap::new();
         if written.iter().any(|(_, entry)| entry.workflow.is_none()) {
@@ -340,8 +340,8 @@ impl Writer {
         }
     }
 
-    /// After a failure: tells whoever waits, and tries until the ledger can be read again. `None`
-    /// where the end was called and it still cannot.
+    /// After a failure: answers everybody who waits with an error, and retries until the ledger can
+    /// be read again. `None` where the end was called and it still cannot be read.
     fn recover(&mut self, failed: Failed) -> Option<(Database, LoadedState)> {
         let Failed {
             fault,
@@ -377,7 +377,7 @@ impl Writer {
             };
             match self.reopen(&before) {
                 Ok((database, loaded)) => {
-                    // The fold read anew stands where the disk does.
+                    // The fold that was read anew agrees with the disk.
                     self.advanced = loaded.state.now().minute();
                     if loaded.commits == before.commits {
                         self.queue.put_back(kept);
@@ -462,7 +462,7 @@ impl Writer {
         dropped
     }
 
-    /// Tells every workflow what of its own was dropped and will never be durable.
+    /// Tells each workflow which of its entries were dropped and will never be durable.
     fn disown(&self, refused: &[Written], state: &State) {
         for (workflow, state) in state.workflows() {
             let own = refused

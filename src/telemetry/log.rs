@@ -1,5 +1,5 @@
-//! The log: one line for each refusal, and one for each event that the table of events does not
-//! keep silent. Names of fields, the same in every line.
+//! The log: one line for each refusal, and one for each event that has a log level in the table of
+//! events. Names of fields, the same in every line.
 //!
 //! A line never holds an argument, a header, a token or a body. Names and ids come from policies or
 //! are the gate's own, except an agent's run id and what a person typed: those are escaped, so that
@@ -62,8 +62,8 @@ pub fn refusal(refusal: &RefusalLine<'_>) {
     tracing::info!(target: CALLS, slug, status, workflow, agent, run = run.map(tracing::field::debug), call = call.map(tracing::field::display), tool, rule, "refused");
 }
 
-/// Logs a durable journal entry in its own sentence, as loudly and for whom the table of events
-/// says: nothing that happens once a call is a line.
+/// Logs a durable journal entry as a sentence, at the level and target that the table of events
+/// gives. Events that happen once a call have none and are not logged.
 pub fn event(entry: &Entry) {
     let level = entry.event.log_level();
     if level == LogLevel::Silent {

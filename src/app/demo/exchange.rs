@@ -1,5 +1,5 @@
-//! One request, one answer, one connection: how the scripted agent and the operator's hand reach
-//! the gate.
+//! One request, one answer, one connection: how the scripted agent and the operator reach the
+//! gate.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -84,7 +84,7 @@ mod tests {
             let _ = stream.read(&mut [0; 1024]).await;
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
             let whole = [head.into_bytes(), vec![b'x'; length]].concat();
-            // It is hung up on while it writes what is too much.
+            // The connection is closed while it still writes what exceeds the limit.
             let _ = stream.write_all(&whole).await;
         };
         let read = async |length: usize| {

@@ -77,7 +77,7 @@ pub fn demo(options: DemoOptions) -> anyhow::Result<()> {
 
 async fn play(options: DemoOptions) -> anyhow::Result<()> {
     // Before there is anything to clean up: a signal that comes early must not end the process
-    // where it stands.
+    // at once and leave files behind.
     let mut signals = StopSignals::listen()?;
     let directory = DemoDirectory::make()?;
     let stopping = CancellationToken::new();

@@ -1,4 +1,4 @@
-//! The operator's hand: the same admin API that `burngate status`, `approvals`, `clamp`, `release`
+//! The operator's calls: the same admin API that `burngate status`, `approvals`, `clamp`, `release`
 //! and `recover` use, with the operator's token.
 
 use std::net::SocketAddr;

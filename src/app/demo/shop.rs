@@ -1,5 +1,5 @@
 //! The sample tool API: a shop with orders, notes, e-mails and refunds. It knows nothing of the
-//! gate, and three of its orders are trouble.
+//! gate, and calls about three of its orders fail.
 
 use std::future::Future;
 use std::time::Duration;

@@ -49,7 +49,7 @@ pub(super) struct Story {
 }
 
 impl Story {
-    /// Tells it. Returns only with [`yes`](Story::yes) or an error.
+    /// Plays it. Returns only with [`yes`](Story::yes) or an error.
     pub(super) async fn play(mut self) -> anyhow::Result<()> {
         self.open();
         self.healthy().await?;

@@ -101,7 +101,7 @@ pub struct CallCounts {
     pub held: u64,
     /// Denied.
     pub denied: u64,
-    /// CallCounts that a rule could not judge, because it reads what is not on record; they are among
+    /// Calls that a rule could not judge, because it reads what is not on record; they are among
     /// those above by the rules that could.
     pub unknown: u64,
 }
@@ -138,11 +138,11 @@ pub struct Difference {
     pub only_simulated: Vec<TimedEffect>,
     /// Differences that are not listed.
     pub more: u64,
-    /// CallCounts that went and would have been held.
+    /// Calls that went and would have been held.
     pub newly_held: u64,
-    /// CallCounts that went and would have been denied.
+    /// Calls that went and would have been denied.
     pub newly_denied: u64,
-    /// CallCounts that were held or denied and would have gone.
+    /// Calls that were held or denied and would have gone.
     pub newly_allowed: u64,
 }
 

@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn findings_are_shown_in_full_before_the_failure() {
         let mut findings = Diagnostics::default();
-        findings.push(Diagnostic::without_place(
+        findings.push(Diagnostic::without_location(
             Severity::Error,
             "a.yaml",
             "no such file or directory",

@@ -129,7 +129,7 @@ pub fn load(files: &[SourceFile], process: &Process, now: Time) -> Result<Loaded
     found.extend(notes.into_iter().flat_map(Notes::into_found));
     found.extend(set::agents(process, &names));
     if !any_workflow && !found.has_errors() {
-        let mut nothing = Diagnostic::without_place(
+        let mut nothing = Diagnostic::without_location(
             Severity::Error,
             "",
             "there is no workflow in any policy file",

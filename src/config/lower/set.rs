@@ -175,7 +175,7 @@ pub(super) fn agents(process: &Process, workflows: &[String]) -> Vec<Diagnostic>
                 agent.agent
             );
             let mut diagnostic =
-                Diagnostic::without_place(Severity::Warning, &agent.location.file, message);
+                Diagnostic::without_location(Severity::Warning, &agent.location.file, message);
             (diagnostic.line, diagnostic.column) = (agent.location.line, 1);
             diagnostic.hint = did_you_mean(workflow.as_str(), workflows.iter().map(String::as_str));
             found.push(diagnostic);

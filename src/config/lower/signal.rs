@@ -11,7 +11,7 @@ use crate::gate::name::{SignalName, WorkflowName};
 use crate::gate::nearest::{did_you_mean, nearest};
 use crate::gate::outcome::FailureMode;
 use crate::gate::policy::condition::ConditionScope;
-use crate::gate::policy::signal::{About, Says, SecretPlace, Signal};
+use crate::gate::policy::signal::{About, Says, SecretSource, Signal};
 use crate::gate::policy::{Mode, Rule};
 
 /// Lowers `document`. `modes` are those that workflows name besides the built-in ones, each with
@@ -163,10 +163,10 @@ fn says(
     }
 }
 
-fn secret(document: &SignalDocument, notes: &mut Notes<'_>) -> Option<SecretPlace> {
+fn secret(document: &SignalDocument, notes: &mut Notes<'_>) -> Option<SecretSource> {
     match (document.secret_file.given(), document.secret_env.given()) {
-        (Some(file), None) => Some(SecretPlace::File(file.value.as_str().into())),
-        (None, Some(variable)) => Some(SecretPlace::Variable(variable.value.as_str().into())),
+        (Some(file), None) => Some(SecretSource::File(file.value.as_str().into())),
+        (None, Some(variable)) => Some(SecretSource::Variable(variable.value.as_str().into())),
         (Some(file), Some(_)) => {
             notes
                 .error(

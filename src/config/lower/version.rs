@@ -35,7 +35,9 @@ pub(super) fn of_set<'p>(
                     .into_iter()
                     .for_each(|rule| remove(rule, "place"));
             }
-            tool.get_mut("deeds").into_iter().for_each(without_places);
+            tool.get_mut("deeds")
+                .into_iter()
+                .for_each(without_locations);
         }
         write_sorted(&value, &mut text);
         text.push('\n');
@@ -95,7 +97,7 @@ fn remove(value: &mut Value, member: &str) {
     }
 }
 
-fn without_places(rules: &mut Value) {
+fn without_locations(rules: &mut Value) {
     for rule in ["duplicate", "reverses"] {
         rules
             .get_mut(rule)

@@ -2,7 +2,7 @@
 
 use super::mapping::MappingBuilder;
 use crate::gate::policy::Signal;
-use crate::gate::policy::signal::{About, Says, SecretPlace};
+use crate::gate::policy::signal::{About, Says, SecretSource};
 
 pub(super) fn signal_document(signal: &Signal) -> MappingBuilder {
     let entries = MappingBuilder::default()
@@ -24,7 +24,7 @@ pub(super) fn signal_document(signal: &Signal) -> MappingBuilder {
         .rule("ref", signal.reference.as_ref());
     match &signal.secret {
         None => entries,
-        Some(SecretPlace::File(file)) => entries.text("secret_file", file),
-        Some(SecretPlace::Variable(variable)) => entries.text("secret_env", variable),
+        Some(SecretSource::File(file)) => entries.text("secret_file", file),
+        Some(SecretSource::Variable(variable)) => entries.text("secret_env", variable),
     }
 }

@@ -18,8 +18,8 @@ use crate::gate::time::{Time, hours};
 /// until further such calls are denied without asking anybody.
 pub const ENOUGH_DENIALS: usize = 2;
 
-/// How long a denial as wrong stands for its digest, and how long an ended approval can be looked
-/// up here.
+/// How long a denial as wrong is in force for its digest, and how long an ended approval can be
+/// looked up here.
 pub const STANDS: Duration = hours(24);
 
 /// The most approvals that one workflow keeps at once, pending or ended within [`STANDS`]. The
@@ -36,7 +36,7 @@ pub struct ApprovalQueue(BTreeMap<ApprovalId, Approval>);
 pub enum Conflict {
     /// There is none with this id.
     Unknown,
-    /// It has ended, or is not where it would have to be.
+    /// It has ended, or is not in the stage that this needs.
     Wrong(Stage),
     /// This person decided already.
     Repeated,
@@ -87,7 +87,7 @@ impl ApprovalQueue {
         })
     }
 
-    /// The denial as wrong that stands for this digest at `now`.
+    /// The denial as wrong that is in force for this digest at `now`.
     #[must_use]
     pub fn denial(&self, digest: &Digest, now: Time) -> Option<&Approval> {
         self.0
@@ -95,8 +95,8 @@ impl ApprovalQueue {
             .find(|approval| approval.request.digest == *digest && matches!(approval.stage, Stage::Denied { at, wrong: true } if now < at.plus(STANDS)))
     }
 
-    /// How many calls of `tool` about `subject` were denied as wrong, as far as that stands at
-    /// `now`.
+    /// How many calls of `tool` about `subject` were denied as wrong, counting denials that are in
+    /// force at `now`.
     #[must_use]
     pub fn denials(&self, tool: &ToolName, subject: &Subject, now: Time) -> usize {
         let is_denied = |approval: &&Approval| matches!(approval.stage, Stage::Denied { at, wrong: true } if now < at.plus(STANDS));
@@ -157,8 +157,8 @@ impl ApprovalQueue {
                 .all(|approval| approval.stage.ended_at().is_none())
     }
 
-    /// Takes `request` in, once: an approval that is known stays where it stands, so that nothing
-    /// brings an ended one back. Without room it is not taken, and nobody can approve it.
+    /// Adds `request`, once: an approval that is known keeps its stage, so that nothing brings an
+    /// ended one back. Without room it is not taken, and nobody can approve it.
     pub fn hold(&mut self, request: Request, now: Time) {
         if self.0.contains_key(&request.approval) || self.is_full() {
             return;
@@ -280,8 +280,8 @@ impl ApprovalQueue {
     }
 
     /// Ends at `now` what would be over at `wall`, a time that a clock leapt to, and returns the
-    /// approvals that expired. Nothing is forgotten: what ended stands for its time by the clock
-    /// that did not leap.
+    /// approvals that expired. Nothing is forgotten: ended approvals are kept for their time by the
+    /// clock that did not leap.
     pub fn expire_by(&mut self, wall: Time, now: Time) -> Vec<ApprovalId> {
         let over = self
             .0

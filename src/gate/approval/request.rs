@@ -1,4 +1,4 @@
-//! One held call: what a reviewer is asked, what reviewers decided, and where it stands.
+//! One held call: what a reviewer is asked, what reviewers decided, and its stage.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -139,7 +139,7 @@ pub struct Attended {
     pub escalated: bool,
 }
 
-/// Where an approval stands. Every stage but the first two is an ending, and an approval ends once.
+/// The stage of an approval. Every stage but the first two is an ending, and an approval ends once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum Stage {
@@ -224,7 +224,7 @@ pub struct Approval {
     pub request: Request,
     /// When.
     pub created_at: Time,
-    /// Where it stands.
+    /// Its stage.
     pub stage: Stage,
     /// What was decided, in order.
     pub decisions: Vec<Decision>,

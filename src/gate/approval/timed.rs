@@ -2,7 +2,7 @@
 //! by a person, counted, and over at their time, their number, a clamp or a burn, whichever comes
 //! first.
 //!
-//! They stand beside approvals, not above them: what is denied stays denied, and no tool's ceiling
+//! They do not overrule approvals: what is denied stays denied, and no tool's ceiling
 //! is lifted by one.
 
 use std::collections::BTreeSet;

@@ -109,7 +109,7 @@ impl Window {
         begins
     }
 
-    /// BudgetTotals `shift` and `modes` at `at`. What lies before everything that is kept is
+    /// Adds `shift` and `modes` at `at`. What lies before everything that is kept is
     /// forgotten: no look-back reaches it.
     pub fn book(&mut self, at: Time, shift: Shift, modes: &[ModeShift]) {
         let era = self.era_of(at);

@@ -31,7 +31,7 @@ pub struct Signal {
     /// What makes two deliveries the same; `webhook-id` where it is absent.
     pub reference: Option<Rule>,
     /// Where the secrets of its senders are; where it has none, a sender needs a reporter's token.
-    pub secret: Option<SecretPlace>,
+    pub secret: Option<SecretSource>,
     /// Where it was written.
     #[serde(rename = "place")]
     pub location: SourceLocation,
@@ -61,7 +61,7 @@ pub enum Says {
 /// Where secrets are. What they are is never part of a policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum SecretPlace {
+pub enum SecretSource {
     /// In this file, a line each.
     File(Arc<str>),
     /// In this environment variable.

@@ -69,7 +69,7 @@ fn api_widens(workflow: &Workflow, old: &Api, new: &Api) -> Option<String> {
 
 fn members(value: &impl Serialize) -> Map<String, Value> {
     let mut value = serde_json::to_value(value).unwrap_or_default();
-    forget_places(&mut value);
+    forget_locations(&mut value);
     match value {
         Value::Object(members) => members,
         _ => Map::new(),
@@ -78,14 +78,14 @@ fn members(value: &impl Serialize) -> Map<String, Value> {
 
 /// Where something is written says nothing about what it means; nor do tables that follow from the
 /// target.
-fn forget_places(value: &mut Value) {
+fn forget_locations(value: &mut Value) {
     match value {
         Value::Object(members) => {
             members.remove("place");
             members.remove("evidence");
-            members.values_mut().for_each(forget_places);
+            members.values_mut().for_each(forget_locations);
         }
-        Value::Array(items) => items.iter_mut().for_each(forget_places),
+        Value::Array(items) => items.iter_mut().for_each(forget_locations),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
