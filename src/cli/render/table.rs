@@ -75,8 +75,9 @@ impl Columns {
             .header()
             .map_or_else(Vec::new, |row| row.cell_iter().map(Cell::content).collect());
         let longest = head.iter().map(String::len).max().unwrap_or_default();
-        let block = |row: &Row| -> String {
-            row.cell_iter()
+        let block = |row: &Row| {
+            let lines: Vec<_> = row
+                .cell_iter()
                 .zip(&head)
                 .map(|(cell, name)| {
                     let text = cell.content();
@@ -88,7 +89,8 @@ impl Columns {
                         " ".repeat(longest - name.len())
                     )
                 })
-                .collect()
+                .collect();
+            lines.concat()
         };
         let blocks: Vec<_> = self.table.row_iter().map(block).collect();
         blocks.join("\n")

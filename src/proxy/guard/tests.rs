@@ -235,7 +235,8 @@ async fn a_small_write_is_put_together_and_a_larger_one_is_not() {
         let (mut guarded, _far, _wire) = client(b"");
         let (head, body) = (vec![b'h'; 100], vec![b'b'; bytes - 100]);
         let pieces = [io::IoSlice::new(&head), io::IoSlice::new(&body)];
-        guarded.write_vectored(&pieces).await.unwrap();
+        let written = guarded.write_vectored(&pieces).await.unwrap();
+        assert_eq!(written, bytes);
         guarded.flat.len()
     };
     assert_eq!(flat(MAX_FLAT_WRITE).await, MAX_FLAT_WRITE);

@@ -242,7 +242,7 @@ fn a_call_whose_answer_was_lost_is_settled_by_whoever_looked() {
         executed: Executed::Unknown,
         ..call(n, "api/refund", Risk::High, Some(subject))
     };
-    let charge = |n, mode| Charge {
+    let wire_charge = |n, mode| Charge {
         source: Source::Wire,
         by: None,
         call: Some(call_id(n)),
@@ -251,8 +251,8 @@ fn a_call_whose_answer_was_lost_is_settled_by_whoever_looked() {
     for n in [1, 2] {
         let name = format!("r{n}");
         let charges = vec![
-            charge(n, FailureMode::Timeout),
-            charge(n + 10, FailureMode::WrongAction),
+            wire_charge(n, FailureMode::Timeout),
+            wire_charge(n + 10, FailureMode::WrongAction),
         ];
         world.append(
             Some("w"),

@@ -379,10 +379,9 @@ fn check_target(target: &[u8]) -> Result<(), Malformed> {
         match byte {
             b'#' => return Err(Malformed::TargetFragment),
             // `http::Uri` refuses these, and then hyper answers before anybody here is asked.
-            b'"' | b'<' | b'>' => return Err(Malformed::Target),
+            b'"' | b'<' | b'>' | 0x80.. => return Err(Malformed::Target),
             0x21..=0x7e => {}
             0..=0x20 | 0x7f => return Err(Malformed::TargetControl),
-            0x80.. => return Err(Malformed::Target),
         }
     }
     Ok(())
