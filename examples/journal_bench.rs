@@ -211,6 +211,7 @@ fn request(approval: ApprovalId, call: CallId, run: RunRef, at: Time) -> Request
             r#"{"amount":120.5,"order":"A-1001","reason":"arrived damaged, photo attached"}"#
                 .into(),
         ),
+        body: None,
         bound: BoundTo::default(),
         subject: Some("A-1001".into()),
         digest: Digest::new([7; 32]),

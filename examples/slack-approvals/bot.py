@@ -80,7 +80,8 @@ def around(context):
 
 def blocks(approval):
     """One held call, with a button for each decision."""
-    args = plain(json.dumps(approval["args"], indent=2, ensure_ascii=True))
+    sent = approval.get("args", approval.get("body", "no body"))
+    args = plain(approval["target"]) + "\n" + plain(json.dumps(sent, indent=2, ensure_ascii=True))
     if len(args) > SHOWN:
         args = args[:SHOWN] + f"\n(cut off; `burngate approvals show {approval['id']}` has all of it)"
     head = f"*{plain(approval['agent'])}* wants to call *{plain(approval['tool'])}* (risk {approval['risk']}) in *{plain(approval['workflow'])}*"

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
@@ -59,9 +59,20 @@ pub struct ApprovalView {
     pub risk: String,
     /// The method and target as they would be forwarded.
     pub target: String,
-    /// The arguments as canonical JSON, exactly as they would be forwarded.
+    /// The arguments as canonical JSON, exactly as they would be forwarded; absent where the call has
+    /// none, which is not `null`.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(value_type = serde_json::Value)]
     pub args: Option<Box<RawValue>>,
+    /// The body where it is no arguments, described: by type, size, SHA-256 and an escaped beginning;
+    /// a list of its parts where it is multipart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = serde_json::Value)]
+    pub body: Option<Box<RawValue>>,
     /// The media type of its body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
@@ -110,6 +121,11 @@ pub struct ApprovalView {
     pub context: Option<Box<ApprovalContext>>,
 }
 
+/// A member that is there, `null` too.
+fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(from).map(Some)
+}
+
 fn headers(bound: &approval::BoundTo) -> BTreeMap<String, Vec<String>> {
     let entry = |header: &approval::BoundHeader| {
         let values = header.values.iter().map(ToString::to_string);
@@ -142,6 +158,10 @@ impl ApprovalView {
                 .args
                 .as_ref()
                 .and_then(|args| RawValue::from_string(args.to_string()).ok()),
+            body: request
+                .body
+                .as_ref()
+                .and_then(|body| RawValue::from_string(body.to_string()).ok()),
             media_type: request.bound.media_type.as_ref().map(ToString::to_string),
             coding: request.bound.coding.as_ref().map(ToString::to_string),
             headers: headers(&request.bound),

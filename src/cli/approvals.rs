@@ -320,8 +320,8 @@ fn list(list: &List, state: &str, now: Time) -> String {
         };
     }
     let mut table = Columns::new(&[
-        "ID", "STATE", "WORKFLOW", "TOOL", "RISK", "SUBJECT", "RULE", "ASKED", "EXPIRES",
-        "APPROVED",
+        "ID", "STATE", "WORKFLOW", "TOOL", "REQUEST", "RISK", "SUBJECT", "RULE", "ASKED",
+        "EXPIRES", "APPROVED",
     ]);
     for approval in &list.approvals {
         let open = matches!(approval.state.as_str(), "pending" | "approved");
@@ -334,6 +334,7 @@ fn list(list: &List, state: &str, now: Time) -> String {
                 .map_or_else(|| approval.state.clone(), |to| format!("put to {to}")),
             approval.workflow.clone(),
             approval.tool.clone(),
+            approval.target.clone(),
             approval.risk.clone(),
             approval.subject.clone().unwrap_or_else(|| "-".to_owned()),
             approval.rule.clone(),
@@ -425,9 +426,9 @@ pub(super) mod tests {
             ),
         ];
         insta::assert_snapshot!(plain(&list(&List { approvals }, "all", now())), @r"
-        ID                                     STATE     WORKFLOW         TOOL              RISK   SUBJECT   RULE        ASKED    EXPIRES   APPROVED
-        apr_0123456789abcdef0123456789abcdef   pending   support-triage   payments/refund   high   A-1001    hold_when   3m ago   in 57m    0 of 2
-        apr_0123456789abcdef0123456789abcdef   used      support-triage   payments/refund   high   -         hold_when   3m ago   -         1 of 1
+        ID                                     STATE     WORKFLOW         TOOL              REQUEST         RISK   SUBJECT   RULE        ASKED    EXPIRES   APPROVED
+        apr_0123456789abcdef0123456789abcdef   pending   support-triage   payments/refund   POST /refunds   high   A-1001    hold_when   3m ago   in 57m    0 of 2
+        apr_0123456789abcdef0123456789abcdef   used      support-triage   payments/refund   POST /refunds   high   -         hold_when   3m ago   -         1 of 1
         ");
         assert_eq!(
             list(

@@ -4,6 +4,7 @@
 //! the arguments are read anew each time, because a tree of them may be many times as large as the
 //! body, and nothing that large may be kept while a call waits for a person (G7).
 
+use std::borrow::Cow;
 use std::hash::Hasher;
 use std::sync::Arc;
 
@@ -19,14 +20,14 @@ use crate::gate::approval::{BoundHeader, BoundTo};
 use crate::gate::digest::Digest;
 use crate::gate::json::Json;
 use crate::gate::name::{AgentName, RunId};
-use crate::gate::policy::Tool;
 use crate::gate::policy::facts::{Facts, ResponseFacts, RunFacts};
+use crate::gate::policy::{BodyKind, Tool};
 use crate::gate::status::Status;
 use crate::ledger::call::input::{DecisionInput, ReviewView};
-use crate::wire;
+use crate::wire::body::ReadBody;
 use crate::wire::canonical::{Approved, Body};
 use crate::wire::query::Query;
-use crate::wire::{Malformed, canonical, media};
+use crate::wire::{Malformed, body, canonical, media};
 
 /// A call, ready to be judged.
 pub struct ParsedCall<'m> {
@@ -35,19 +36,37 @@ pub struct ParsedCall<'m> {
     query: Query<'m>,
     headers: HeaderParts<'m>,
     args: Option<Json<'m>>,
+    /// The body where it is no arguments, described in JSON.
+    described: Option<String>,
+    /// Why a reviewer could not see the body.
+    unshown: Option<Malformed>,
 }
 
 impl<'m> ParsedCall<'m> {
-    /// Reads the arguments of a call, where its body has been read and is JSON.
+    /// Reads the body of a call as its tool says, where it has been read.
+    ///
+    /// # Errors
+    /// 400 where the body is not what it says, or gives what policy names in two ways. One of a type
+    /// that the tool does not take is no error here: nobody may have to read it.
     pub fn of(request: &'m CallRequest) -> Result<Self, ProblemReply> {
-        let message = &request.message;
-        let is_json = media::is_json(message.headers.get(header::CONTENT_TYPE)).is_ok();
-        let args = match message.body.bytes() {
-            Some(bytes) if is_json && !bytes.is_empty() => {
-                Some(wire::json::parse(bytes).map_err(Malformed::from)?)
+        let (message, tool) = (&request.message, request.tool());
+        let kind = tool.map_or(BodyKind::Json, |tool| tool.body);
+        let (mut args, mut described, mut unshown) = (None, None, None);
+        match &message.body {
+            RequestBody::Read(bytes, _) if !bytes.is_empty() => {
+                match body::read(kind, &message.headers, bytes) {
+                    Ok(ReadBody::Arguments(read)) => args = Some(read),
+                    Ok(ReadBody::Described(text)) => described = Some(text),
+                    Err(why) if why.status() == 415 => unshown = Some(why),
+                    Err(why) => return Err(why.into()),
+                }
             }
-            _ => None,
-        };
+            RequestBody::Unread(_) => unshown = body::check(kind, &message.headers).err(),
+            RequestBody::None | RequestBody::Read(..) => {}
+        }
+        if let (Some(tool), Some(args)) = (tool, &args) {
+            check_named(tool, args)?;
+        }
         Ok(ParsedCall {
             request,
             path: PathParts {
@@ -57,6 +76,8 @@ impl<'m> ParsedCall<'m> {
             query: Query::new(message.target.query()),
             headers: HeaderParts(&message.headers),
             args,
+            described,
+            unshown,
         })
     }
 
@@ -121,6 +142,17 @@ impl<'m> ParsedCall<'m> {
         }
     }
 
+    /// A body that was read, as the digest takes it: JSON by its value, parts without their
+    /// boundary, all else by its bytes.
+    fn digested<'a>(&'a self, bytes: &'a [u8]) -> Body<'a> {
+        let kind = self.tool().map_or(BodyKind::Json, |tool| tool.body);
+        match (&self.args, &self.described, kind) {
+            (Some(args), _, BodyKind::Json) => Body::Json(args),
+            (_, Some(parts), BodyKind::Multipart) => Body::Parts(parts),
+            _ => Body::Bytes(bytes),
+        }
+    }
+
     fn message(&self) -> &'m OutgoingMessage {
         &self.request.message
     }
@@ -134,6 +166,23 @@ impl<'m> ParsedCall<'m> {
     }
 }
 
+/// Refuses arguments that give a member that policy names in two ways: with a twin in another case
+/// (A64), or as a form's field that is given twice (A72).
+fn check_named(tool: &Tool, args: &Json<'_>) -> Result<(), Malformed> {
+    if tool.members.twin(args).is_some() {
+        return Err(Malformed::MemberTwin);
+    }
+    let is_twice = |(name, value): &(Cow<'_, str>, Json<'_>)| {
+        matches!(value, Json::Array(_)) && tool.members.has(name)
+    };
+    match args {
+        Json::Object(fields) if tool.body == BodyKind::Form && fields.iter().any(is_twice) => {
+            Err(Malformed::Form)
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The call as reviewers are shown it, and as an approval is bound to it.
 impl ReviewView for ParsedCall<'_> {
     fn digest(&self, workflow: &str, agent: &str) -> Option<Digest> {
@@ -141,8 +190,7 @@ impl ReviewView for ParsedCall<'_> {
         let body = match (&message.body, &self.args) {
             (RequestBody::Unread(_), _) => return None,
             (RequestBody::None, _) => Body::None,
-            (RequestBody::Read(..), Some(args)) => Body::Json(args),
-            (RequestBody::Read(bytes, _), None) => Body::Bytes(bytes),
+            (RequestBody::Read(bytes, _), _) => self.digested(bytes),
         };
         let undefined = Digest::new([0; 32]);
         Some(canonical::approval_digest(&Approved {
@@ -157,6 +205,14 @@ impl ReviewView for ParsedCall<'_> {
             bound: &self.bound(),
             body,
         }))
+    }
+
+    fn body(&self) -> Option<String> {
+        self.described.clone()
+    }
+
+    fn unshown(&self) -> Option<Malformed> {
+        self.unshown
     }
 
     fn bound(&self) -> BoundTo {

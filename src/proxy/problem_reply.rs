@@ -415,6 +415,12 @@ impl From<Refusal> for ProblemReply {
                 );
                 Self::new(Slug::Malformed, 400, detail)
             }
+            Refusal::Unshown(why) => {
+                let detail = format!(
+                    "NOT EXECUTED. This call needs a person, who could not see its body: {why}. Send it as JSON, or let an operator say how the tool's body is read: `body: form`, `text`, `bytes` or `multipart`."
+                );
+                Self::new(Slug::Unsupported, 415, detail)
+            }
             Refusal::Done(before) => Self::done_before(before),
             Refusal::Spent(approval) => Self::decided(&approval),
             Refusal::Journal => Self::journal(),

@@ -21,14 +21,14 @@ use super::routes::{ApiRoute, RouteTable, segments};
 use super::worker_state::WorkerState;
 use crate::gate::digest::Digest;
 use crate::gate::policy::condition::Condition;
-use crate::gate::policy::{Api, Tool};
+use crate::gate::policy::{Api, BodyKind, Tool};
 use crate::gate::risk::Risk;
 use crate::ledger::WorkflowHandle;
 use crate::ledger::unlisted::MAX_BODY;
 use crate::wire;
 use crate::wire::framing::HeadLimits;
 use crate::wire::target::CanonicalTarget;
-use crate::wire::{Malformed, media, overrides, target};
+use crate::wire::{Malformed, body, overrides, target};
 
 /// The paths that are the gate's own.
 pub const RESERVED: &str = "/.burngate/";
@@ -280,15 +280,13 @@ impl CallRequest {
                 Ok(())
             };
         }
-        media::is_json(self.message.headers.get(header::CONTENT_TYPE))?;
-        media::is_identity(self.message.headers.get(header::CONTENT_ENCODING))?;
+        let kind = self.tool.as_ref().map_or(BodyKind::Json, |tool| tool.body);
+        body::check(kind, &self.message.headers)?;
         self.buffer(worker, connection).await
     }
 
     fn is_plain_json(&self) -> bool {
-        let headers = &self.message.headers;
-        media::is_json(headers.get(header::CONTENT_TYPE)).is_ok()
-            && media::is_identity(headers.get(header::CONTENT_ENCODING)).is_ok()
+        body::check(BodyKind::Json, &self.message.headers).is_ok()
     }
 
     /// Reads the body, whatever it is.

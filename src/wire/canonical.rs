@@ -136,6 +136,8 @@ pub enum Body<'a> {
     None,
     /// JSON, by its value.
     Json(&'a Json<'a>),
+    /// A multipart body, by the description of its parts, which no boundary is in.
+    Parts(&'a str),
     /// Anything else, by its bytes.
     Bytes(&'a [u8]),
 }
@@ -144,8 +146,8 @@ pub enum Body<'a> {
 /// digest, method, target, media type, coding, headers, credentials, body].
 ///
 /// What is absent is `null`; headers are an object of lists. The array has twelve elements without a
-/// body, thirteen with JSON, and fourteen with bytes (the tag `bytes`, then their SHA-256), so that
-/// no JSON body can be mistaken for another kind.
+/// body, thirteen with JSON, and fourteen with bytes or parts (the tag `bytes` or `parts`, then a SHA-256),
+/// so that no JSON body can be mistaken for another kind.
 #[must_use]
 pub fn approval_digest(subject: &Approved<'_>) -> Digest {
     let mut text = Vec::with_capacity(512);
@@ -202,6 +204,10 @@ pub fn approval_digest(subject: &Approved<'_>) -> Digest {
         Body::Json(json) => {
             text.push(b',');
             write(json, &mut text);
+        }
+        Body::Parts(described) => {
+            text.extend_from_slice(b",\"parts\",");
+            write_string(&digest(described.as_bytes()).to_string(), &mut text);
         }
         Body::Bytes(bytes) => {
             text.extend_from_slice(b",\"bytes\",");

@@ -164,11 +164,20 @@ pub enum Malformed {
     /// Head or body did not arrive in time.
     #[error("the request did not arrive in time")]
     TooSlow,
+    /// A JSON member that a rule or a schema names has a twin in another case.
+    #[error("a json member that policy names is given in two spellings")]
+    MemberTwin,
+    /// A multipart body that two readers could read differently.
+    #[error("the multipart body is not valid")]
+    Multipart,
+    /// A form that two readers could read differently.
+    #[error("the form is not valid")]
+    Form,
     /// The body is not the JSON it must be.
     #[error("the body is not valid json")]
     Json,
     /// A content type the tool does not take, or none.
-    #[error("content type is not json")]
+    #[error("the content type is not one that the tool takes")]
     MediaType,
     /// A charset other than UTF-8.
     #[error("charset is not utf-8")]
@@ -249,6 +258,9 @@ impl Malformed {
             | Self::ChunkEnd
             | Self::TrailerForbidden
             | Self::BodyIncomplete
+            | Self::MemberTwin
+            | Self::Multipart
+            | Self::Form
             | Self::Json
             | Self::StatusLine
             | Self::Unsolicited

@@ -9,6 +9,7 @@
 //! Numbers such as A41 are cases of the list of hostile inputs; the tests carry them in their
 //! names.
 
+pub mod body;
 pub mod canonical;
 pub mod chunked;
 pub mod credentials;
@@ -19,6 +20,7 @@ pub mod http;
 pub mod json;
 pub mod malformed;
 pub mod media;
+pub mod multipart;
 pub mod overrides;
 mod percent;
 pub mod query;

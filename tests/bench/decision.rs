@@ -33,6 +33,7 @@ use burngate::ledger::call::in_flight::Settlement;
 use burngate::ledger::call::input::{DecisionInput, ReviewView};
 use burngate::ledger::call::outcome::Admit;
 use burngate::ledger::{Capacity, Ledger};
+use burngate::wire::Malformed;
 use burngate::{ids, wire};
 use criterion::{Criterion, criterion_group, criterion_main};
 
@@ -118,6 +119,14 @@ impl ReviewView for Unseen {
     }
 
     fn args(&self) -> Option<String> {
+        None
+    }
+
+    fn body(&self) -> Option<String> {
+        None
+    }
+
+    fn unshown(&self) -> Option<Malformed> {
         None
     }
 

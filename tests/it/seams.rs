@@ -2,4 +2,5 @@
 //! its number in the list of cases.
 
 mod binding;
+mod held_bodies;
 mod message;

@@ -28,6 +28,7 @@ fn request(id: u128, digest: u8, needed: u32, expires_at: i64) -> Request {
         risk: Risk::High,
         target: "POST /refunds".into(),
         args: None,
+        body: None,
         bound: BoundTo::default(),
         subject: None,
         digest: Digest::new([digest; 32]),

@@ -144,6 +144,7 @@ impl World {
             risk: Risk::High,
             target: "POST /refunds".into(),
             args: None,
+            body: None,
             bound: BoundTo::default(),
             subject: None,
             digest,

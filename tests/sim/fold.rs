@@ -32,6 +32,7 @@ fn held(rng: &mut Rng, approval: ApprovalId, at: i64) -> Event {
         risk: Risk::High,
         target: "POST /".into(),
         args: None,
+        body: None,
         bound: BoundTo::default(),
         subject: None,
         digest: Digest::new([1; 32]),

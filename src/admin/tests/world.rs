@@ -292,6 +292,7 @@ pub(in crate::admin) fn held(number: u128, needed: u32) -> Held {
         risk: Risk::High,
         target: "POST /refunds".into(),
         args: Some(r#"{"amount":501.00000000000000000001,"order":"A-1001"}"#.into()),
+        body: None,
         bound: BoundTo::default(),
         subject: Some("A-1001".into()),
         digest: Digest::new([u8::try_from(number).unwrap(); 32]),

@@ -99,13 +99,15 @@ fn line(approval: &ApprovalView) -> String {
         .as_ref()
         .map(|edit| edit.args.get())
         .or(approval.args.as_ref().map(|args| args.get()))
-        .unwrap_or("no arguments");
+        .or(approval.body.as_ref().map(|body| body.get()))
+        .unwrap_or("no body");
     format!(
-        "{}@{} {} {} {}\n",
+        "{}@{} {} {} {} {}\n",
         escape(&approval.id),
         escape(digest),
         escape(&approval.risk),
         escape(&approval.tool),
+        escape(&approval.target),
         escape(args)
     )
 }

@@ -57,15 +57,27 @@ pub(super) fn page(approval: &ApprovalView, now: Time) -> String {
     ) {
         let _ = writeln!(page, "  {name:<9} {fact}");
     }
+    for (name, values) in &approval.headers {
+        let values = match values.as_slice() {
+            [] => "absent".to_owned(),
+            values => escape(&values.join(", ")),
+        };
+        let _ = writeln!(page, "  {:<9} {}: {values}", "header", escape(name));
+    }
     page += &context::page(approval, now);
-    let sent = approval
-        .args
-        .as_ref()
-        .map_or_else(|| "none".to_owned(), |args| arguments(args.get(), 2));
-    let _ = write!(
-        page,
-        "\narguments, exactly as they would be sent:\n  {sent}\n"
-    );
+    let _ = match (&approval.args, &approval.body) {
+        (Some(args), _) => write!(
+            page,
+            "\narguments, exactly as they would be sent:\n  {}\n",
+            arguments(args.get(), 2)
+        ),
+        (None, Some(body)) => write!(
+            page,
+            "\nbody, by type, size, digest and beginning:\n  {}\n",
+            arguments(body.get(), 2)
+        ),
+        (None, None) => write!(page, "\nbody: none\n"),
+    };
     if let Some(edit) = &approval.edit {
         let _ = write!(
             page,
@@ -248,17 +260,16 @@ mod tests {
     #[test]
     fn what_was_decided_is_told_with_who_and_why() {
         let denied = json!([{ "reviewer": "omar", "decision": "deny_wrong", "reason": null, "at": "2026-11-23T17:58:00Z" }]);
-        let page = plain(&page(
-            &approval(&json!({ "state": "denied", "args": null, "decisions": denied })),
-            now(),
-        ));
+        let mut bare = approval(&json!({ "state": "denied", "decisions": denied }));
+        bare.args = None;
+        let page = plain(&page(&bare, now()));
         assert!(
             page.starts_with("apr_0123456789abcdef0123456789abcdef is denied\n"),
             "{page}"
         );
         assert!(
             page.contains("  decided   omar 2m ago: deny, as wrong\n")
-                && page.ends_with("exactly as they would be sent:\n  none\n"),
+                && page.ends_with("\nbody: none\n"),
             "{page}"
         );
     }

@@ -13,7 +13,7 @@ use super::ladder::CONCURRENCY;
 use super::pending::{Owner, warn};
 use super::rules::{condition, modal, rule};
 use super::written::{interval, items, location, name, number, required, span_of};
-use super::{address, dedup, described, headers, mode, version};
+use super::{address, body, dedup, described, headers, mode, version};
 use crate::config::diagnostics::{Notes, SourceFile};
 use crate::config::source::api::{ApiDocument, ToolEntry};
 use crate::config::source::setting::{At, Setting};
@@ -35,9 +35,6 @@ pub(super) const TIMEOUTS: RangeInclusive<Duration> =
 
 /// The most tools of one API. Its list is searched on every call.
 pub(super) const MAX_TOOLS: usize = 1000;
-
-/// The largest body that a tool may take; beyond that, nothing here should be buffering it.
-pub(super) const MAX_BODY: usize = 1 << 30;
 
 /// A lowered API, and where things were written.
 #[derive(Debug)]
@@ -280,15 +277,15 @@ impl ToolLowering<'_> {
             notes,
         );
         contradictions(entry, &owner, notes);
-        let size = body_size(entry, notes);
+        let size = body::size(entry, notes);
         let fallback = self.fallback(entry, risk, &owner, notes);
-        let binds = headers::bound(
-            entry,
-            conditions
-                .expressions()
-                .chain(rules.iter().flat_map(|rules| rules.expressions())),
-            notes,
-        );
+        let expressions: Vec<&Condition> = conditions
+            .expressions()
+            .chain(rules.iter().flat_map(|rules| rules.expressions()))
+            .collect();
+        let binds = headers::bound(entry, &expressions, notes);
+        let members = body::members(&expressions, arguments.as_ref());
+        let body = body::kind(entry, &expressions, arguments.as_ref(), notes);
         let (risk, pattern) = (risk?, pattern?);
         Some(Tool {
             definition: version::of_tool(&pattern, risk, arguments.as_ref(), &parameters),
@@ -314,7 +311,8 @@ impl ToolLowering<'_> {
                 .copied()
                 .unwrap_or_else(|| tiers::is_idempotent(risk)),
             size,
-            body: entry.body.value().copied().unwrap_or_default(),
+            body,
+            members,
             binds,
             timeout,
             fallback,
@@ -438,25 +436,6 @@ impl ToolLowering<'_> {
                 .ok(),
         }
     }
-}
-
-/// Lowers `size`.
-fn body_size(entry: &ToolEntry, notes: &mut Notes<'_>) -> Option<usize> {
-    entry.size.given().and_then(|at| {
-        let fits = (1..=MAX_BODY).contains(&at.value.0);
-        if !fits {
-            notes
-                .error(
-                    at.span.clone(),
-                    format!(
-                        "`size`: expected a size from 1B to 1GiB, found `{}`",
-                        at.value
-                    ),
-                )
-                .label("out of bounds");
-        }
-        fits.then_some(at.value.0)
-    })
 }
 
 fn ceiling(field: &Setting<Verdict>, notes: &mut Notes<'_>) -> Option<Verdict> {

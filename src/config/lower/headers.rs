@@ -37,14 +37,15 @@ pub(super) fn credentials(document: &ApiDocument, notes: &mut Notes<'_>) -> Vec<
 
 /// The headers that an approval of a tool's call is bound to, in order: those that `conditions` read
 /// and those that `binds` names.
-pub(super) fn bound<'c>(
+pub(super) fn bound(
     entry: &ToolEntry,
-    conditions: impl Iterator<Item = &'c Condition>,
+    conditions: &[&Condition],
     notes: &mut Notes<'_>,
 ) -> Vec<Box<str>> {
     let mut bound = names(&entry.binds, "`binds`", notes);
     bound.extend(
         conditions
+            .iter()
             .flat_map(|condition| &condition.reads().header)
             .map(|name| name.as_str().into()),
     );

@@ -24,6 +24,7 @@ use crate::gate::time::Time;
 
 mod address;
 mod api;
+mod body;
 mod context;
 mod dedup;
 mod described;

@@ -34,6 +34,9 @@ pub struct Request {
     pub target: Arc<str>,
     /// The arguments as canonical JSON.
     pub args: Option<Arc<str>>,
+    /// Its body where that is no arguments, described in JSON: by type, size, digest and beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Arc<str>>,
     /// What else it is bound to.
     #[serde(default, skip_serializing_if = "BoundTo::is_empty")]
     pub bound: BoundTo,

@@ -16,6 +16,7 @@ pub mod dedup;
 pub mod facts;
 pub mod finding;
 pub mod judge;
+pub mod members;
 pub mod overrides;
 pub mod pattern;
 mod rule;
@@ -29,6 +30,7 @@ mod workflow;
 
 pub use condition::Condition;
 pub use dedup::DedupRules;
+pub use members::NamedMembers;
 pub use overrides::Overrides;
 pub use pattern::Pattern;
 pub use rule::{Mode, Rule};

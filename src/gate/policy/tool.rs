@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::condition::Condition;
 use super::dedup::DedupRules;
+use super::members::NamedMembers;
 use super::overrides::Overrides;
 use super::pattern::Pattern;
 use super::rule::{Mode, Rule};
@@ -158,6 +159,9 @@ pub struct Tool {
     pub escalation: bool,
     /// Sending it twice is the same as sending it once.
     pub idempotent: bool,
+    /// The members of its arguments that rules and the schema name.
+    #[serde(skip)]
+    pub members: NamedMembers,
     /// The headers that an approval is bound to: those that a rule reads, and those that the policy
     /// names. In lower case and in order.
     pub binds: Vec<Box<str>>,

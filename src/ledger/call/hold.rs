@@ -128,7 +128,9 @@ impl Ledger {
             call.go_under(grant, question.finding);
             return Ok(Release::Free(call));
         }
-        let refusal = full(&live, &call)
+        let unshown = question.input.review.unshown().map(Refusal::Unshown);
+        let refusal = unshown
+            .or_else(|| full(&live, &call))
             .or_else(|| (!self.has_room_to_hold(&live)).then_some(Refusal::Holds));
         if let Some(refusal) = refusal {
             drop(live);
@@ -173,6 +175,7 @@ impl Question<'_> {
             risk: call.facts.risk,
             target: self.input.review.target().into(),
             args: self.input.review.args().map(Into::into),
+            body: self.input.review.body().map(Into::into),
             bound: self.input.review.bound(),
             subject: call.facts.subject.clone(),
             digest: self.digest,

@@ -12,6 +12,7 @@ use crate::gate::policy::facts::{Facts, Lookup, RunFacts};
 use crate::gate::policy::judge::Case;
 use crate::gate::policy::{Api, Tool};
 use crate::gate::status::Status;
+use crate::wire::Malformed;
 
 /// What is asked: one call, read once.
 pub struct DecisionInput<'a> {
@@ -38,6 +39,10 @@ pub struct DecisionInput<'a> {
 pub trait ReviewView {
     /// The digest of exactly this call; `None` while its body has not been read.
     fn digest(&self, workflow: &str, agent: &str) -> Option<Digest>;
+    /// The body where it is no arguments, described in JSON.
+    fn body(&self) -> Option<String>;
+    /// Why a reviewer could not see the body; `None` where there is none, or it is shown whole.
+    fn unshown(&self) -> Option<Malformed>;
     /// What else its digest is of: type, coding, headers and credentials.
     fn bound(&self) -> BoundTo;
     /// Feeds what makes this call the same as another into a hash; false while its body has not

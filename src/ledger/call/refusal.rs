@@ -6,6 +6,7 @@ use crate::gate::approval::Approval;
 use crate::gate::level::Volume;
 use crate::gate::policy::finding::Finding;
 use crate::ledger::dedup::DedupFinding;
+use crate::wire::Malformed;
 
 /// Why a call does not go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub enum Refusal {
     Done(Box<DedupFinding>),
     /// The approval that it was to be sent under was used or has ended.
     Spent(Box<Approval>),
+    /// It needs a person, who could not see its body.
+    Unshown(Malformed),
     /// The journal cannot take it.
     Journal,
     /// An inbox is full: no more calls of its owner may wait for people.
@@ -62,6 +65,7 @@ impl Refusal {
             Refusal::Unreadable(_)
             | Refusal::IdempotencyKey(_)
             | Refusal::Spent(_)
+            | Refusal::Unshown(_)
             | Refusal::Journal
             | Refusal::Inbox { .. }
             | Refusal::Holds => None,
@@ -79,6 +83,7 @@ impl Refusal {
             | Refusal::Cap(..)
             | Refusal::IdempotencyKey(_)
             | Refusal::Done(_)
+            | Refusal::Unshown(_)
             | Refusal::Spent(_) => None,
         }
     }

@@ -13,7 +13,7 @@ use crate::gate::policy::facts::{Facts, Nothing, RunFacts};
 use crate::gate::policy::finding::{Finding, Unreadable};
 use crate::gate::policy::judge::Case;
 use crate::gate::policy::pattern::Captures;
-use crate::gate::policy::{Api, Tool, judge};
+use crate::gate::policy::{Api, BodyKind, Tool, judge};
 use crate::gate::time::Time;
 use crate::gate::verdict::Verdict;
 use crate::ledger::living::Ledger;
@@ -33,7 +33,9 @@ pub enum EditError {
     #[error("no approval has this id")]
     NoApproval,
     /// The call has no arguments that are JSON.
-    #[error("this call has no arguments to edit: deny it, and say in the reason what to change")]
+    #[error(
+        "this call has no arguments in JSON to edit: deny it, and say in the reason what to change"
+    )]
     NoArguments,
     /// The call that was held cannot be made any more.
     #[error(
@@ -108,6 +110,9 @@ impl Ledger {
             .get(approval.request.tool.api())
             .ok_or(EditError::Changed)?;
         let known = known(api, &approval).ok_or(EditError::Changed)?;
+        if known.tool.body != BodyKind::Json {
+            return Err(EditError::NoArguments);
+        }
         let before =
             json::parse(asked.as_bytes()).map_err(|error| EditError::Malformed(error.into()))?;
         if known.digest(&workflow, approval.request.agent.as_str(), &before)
@@ -157,7 +162,10 @@ impl Ledger {
                 .iter()
                 .any(|tool| tool.name == approval.request.tool);
         };
-        known.digest(workflow, approval.request.agent.as_str(), &args) != approval.request.digest
+        let is_json = known.tool.body == BodyKind::Json;
+        is_json
+            && known.digest(workflow, approval.request.agent.as_str(), &args)
+                != approval.request.digest
     }
 }
 

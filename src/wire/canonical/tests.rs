@@ -203,6 +203,10 @@ fn every_field_of_a_call_is_in_its_digest() {
             ..CALL
         },
         Approved {
+            body: Body::Parts("x"),
+            ..CALL
+        },
+        Approved {
             body: Body::Bytes(b"x"),
             ..CALL
         },

@@ -21,8 +21,8 @@ use burngate::gate::policy::dedup::{Duplicate, Limit, Per, Reverses, Twice};
 use burngate::gate::policy::facts::{Ambiguous, Lookup, Nothing};
 use burngate::gate::policy::finding::RuleName;
 use burngate::gate::policy::{
-    Api, BodyKind, Condition, DedupRules, HoldRules, Inbox, Mode, Mount, Overrides, Pattern,
-    PolicySet, Protocol, Rule, RunRules, Schema, Skip, Tool, Upstream, Workflow,
+    Api, BodyKind, Condition, DedupRules, HoldRules, Inbox, Mode, Mount, NamedMembers, Overrides,
+    Pattern, PolicySet, Protocol, Rule, RunRules, Schema, Skip, Tool, Upstream, Workflow,
 };
 use burngate::gate::risk::{Risk, Tier};
 use burngate::gate::run::{Charge, Executed};
@@ -41,6 +41,7 @@ use burngate::ledger::call::input::{DecisionInput, ReviewView};
 use burngate::ledger::call::outcome::Admit;
 use burngate::ledger::call::permit::Permit;
 use burngate::ledger::{Capacity, Ledger, WorkflowHandle};
+use burngate::wire::Malformed;
 
 use super::handover::Handover;
 use crate::world::{START, terms};
@@ -94,6 +95,14 @@ impl ReviewView for RunCounts {
     }
 
     fn args(&self) -> Option<String> {
+        None
+    }
+
+    fn body(&self) -> Option<String> {
+        None
+    }
+
+    fn unshown(&self) -> Option<Malformed> {
         None
     }
 
@@ -300,6 +309,7 @@ fn tool(name: &str, risk: Risk) -> Arc<Tool> {
         size: None,
         body: BodyKind::Json,
         binds: Vec::new(),
+        members: NamedMembers::default(),
         timeout: minutes(1),
         fallback: None,
         mode: Mode::Enforce,

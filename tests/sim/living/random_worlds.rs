@@ -275,6 +275,7 @@ impl World {
                 Refusal::IdempotencyKey(why) => panic!("no key was given: {why}"),
                 Refusal::Spent(approval) => panic!("nothing is edited: {approval:?}"),
                 Refusal::Inbox { of, .. } => panic!("no inbox of a {of} is full"),
+                Refusal::Unshown(why) => panic!("there is no body: {why}"),
                 Refusal::Holds => {}
             },
             Admit::Unread { .. } => panic!("unread"),

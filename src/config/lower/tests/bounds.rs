@@ -126,8 +126,8 @@ fn every_bound_of_a_value_holds_at_its_end_and_not_past_it() {
     assert!(listen(listen::MAX_LISTEN + 1).is_err());
 
     assert!(tool(&format!("timeout: {}h", 1)).is_empty());
-    assert!(tool(&format!("size: {}B", api::MAX_BODY)).is_empty());
-    assert!(!tool(&format!("size: {}B", api::MAX_BODY + 1)).is_empty());
+    assert!(tool(&format!("size: {}B", body::MAX_BODY)).is_empty());
+    assert!(!tool(&format!("size: {}B", body::MAX_BODY + 1)).is_empty());
 
     let grows =
         |times| format!("earn: [ {{ step: more, after: 30d, volume: x{times}, how: propose }} ]");

@@ -11,7 +11,7 @@ use crate::gate::name::Subject;
 use crate::gate::policy::condition::ConditionScope;
 use crate::gate::policy::facts::{Facts, Nothing, RunFacts};
 use crate::gate::policy::finding::{RuleName, Unreadable};
-use crate::gate::policy::{BodyKind, Pattern, Tool};
+use crate::gate::policy::{BodyKind, NamedMembers, Pattern, Tool};
 use crate::gate::risk::Risk;
 use crate::gate::time::hours;
 
@@ -78,6 +78,7 @@ fn tool() -> Tool {
         size: None,
         body: BodyKind::Json,
         binds: Vec::new(),
+        members: NamedMembers::default(),
         timeout: hours(1),
         mode: Mode::Enforce,
         definition: Digest::new([0; 32]),
