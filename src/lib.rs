@@ -67,7 +67,8 @@
 //!
 //! # Guarantees
 //!
-//! Code that keeps one, and tests that try to break one, cite its number.
+//! Code that keeps one, and tests that try to break one, cite its number. Numbers such as A41 are
+//! cases of the list of hostile inputs; the tests of them have the number in their names.
 //!
 //! - **G1** Every admitted call is settled exactly once, however it ends.
 //! - **G2** Nothing is forwarded without a permit, and only the verdict mints permits; a permit

@@ -1,5 +1,5 @@
-//! The port that what happens is handed over through, and the port that tells of it once it is
-//! durable. `store` implements the first on disk, [`super::memory`] in memory.
+//! Two ports: a [`Journal`] takes what happens, and calls a [`Projection`] once that is durable.
+//! `store` is a journal on disk, [`super::memory`] one in memory; the ledger is a projection.
 
 use super::import::{ImportError, ImportReply, ImportStep};
 use super::receipt;
