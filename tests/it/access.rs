@@ -178,17 +178,35 @@ fn an_agents_token_that_is_removed_opens_nothing_also_on_a_connection_that_is_ke
     });
 }
 
+/// Two people approve a call of the agent with `old-token`, after `changes` were made while it is
+/// held. It is not sent.
+async fn approved_after(
+    gate: &TestGate,
+    upstream: &ScriptedUpstream,
+    changes: impl Future<Output = ()>,
+) {
+    let waits = gate.agent().token("old-token").with("prefer", "wait=30");
+    let body = order("A-1");
+    let held = async {
+        let id = gate.operator().pending().await["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        changes.await;
+        gate.reviewer("dana-token").approve(&id).await.passed();
+        gate.operator().approve(&id).await.passed();
+    };
+    let (answer, ()) = tokio::join!(waits.post("/shop/pay", &body), held);
+    assert_eq!(answer.refused(401, "unidentified")["executed"], false);
+    let received = upstream.received();
+    assert!(received.iter().all(|request| request.method != "POST"));
+}
+
 #[test]
 fn a_held_call_whose_agent_is_gone_when_it_is_approved_is_not_sent() {
     test(async {
         let (upstream, gate) = gate(&[("old", &["desk"])], &[("dana", "reviewer")]).await;
-        let waits = gate.agent().token("old-token").with("prefer", "wait=30");
-        let body = order("A-1");
-        let held = async {
-            let id = gate.operator().pending().await["id"]
-                .as_str()
-                .unwrap()
-                .to_owned();
+        let changes = async {
             write(
                 &gate,
                 &policies::people(&[("new", &["desk"])], &[("dana", "reviewer")]),
@@ -199,17 +217,8 @@ fn a_held_call_whose_agent_is_gone_when_it_is_approved_is_not_sent() {
                 (new.get("/shop/look/1").await.status == 200).then_some(())
             })
             .await;
-            gate.reviewer("dana-token").approve(&id).await.passed();
-            gate.operator().approve(&id).await.passed();
         };
-        let (answer, ()) = tokio::join!(waits.post("/shop/pay", &body), held);
-        assert_eq!(answer.refused(401, "unidentified")["executed"], false);
-        assert!(
-            upstream
-                .received()
-                .iter()
-                .all(|request| request.method != "POST")
-        );
+        approved_after(&gate, &upstream, changes).await;
     });
 }
 
@@ -217,13 +226,7 @@ fn a_held_call_whose_agent_is_gone_when_it_is_approved_is_not_sent() {
 fn a_held_call_whose_token_became_another_agents_is_not_sent() {
     test(async {
         let (upstream, gate) = gate(&[("old", &["desk"])], &[("dana", "reviewer")]).await;
-        let waits = gate.agent().token("old-token").with("prefer", "wait=30");
-        let body = order("A-1");
-        let held = async {
-            let id = gate.operator().pending().await["id"]
-                .as_str()
-                .unwrap()
-                .to_owned();
+        let changes = async {
             // The same token, of an agent with another name.
             let renamed = policies::people(&[("old", &["desk"])], &[("dana", "reviewer")])
                 .replace("agent: old", "agent: other");
@@ -240,17 +243,8 @@ fn a_held_call_whose_token_became_another_agents_is_not_sent() {
                 (run["agent"] == "other").then_some(())
             })
             .await;
-            gate.reviewer("dana-token").approve(&id).await.passed();
-            gate.operator().approve(&id).await.passed();
         };
-        let (answer, ()) = tokio::join!(waits.post("/shop/pay", &body), held);
-        assert_eq!(answer.refused(401, "unidentified")["executed"], false);
-        assert!(
-            upstream
-                .received()
-                .iter()
-                .all(|request| request.method != "POST")
-        );
+        approved_after(&gate, &upstream, changes).await;
     });
 }
 

@@ -19,18 +19,21 @@ async fn burned(risk: &str) -> (ScriptedUpstream, TestGate, Agent, Operator) {
         .passed()
         .call()
         .to_owned();
-    operator.run_of(&call).await;
+    operator.burn(&call).await;
+    (upstream, gate, agent, operator)
+}
+
+/// Waits until the policy that was held back is in force: it lets an order be changed.
+async fn thaws(operator: &Operator, agent: &Agent) {
     operator
-        .post(
-            "/v1/reports",
-            &json!({ "call": call, "mode": "wrong_action" }),
-        )
+        .stands("desk", "thawed", |status| {
+            status["policy_held_back"].is_null()
+        })
+        .await;
+    agent
+        .post("/shop/change", &json!({ "order": "1" }))
         .await
         .passed();
-    operator
-        .stands("desk", "burned", |status| status["posture"] == "burned")
-        .await;
-    (upstream, gate, agent, operator)
 }
 
 fn prompt(reference: &str) -> Value {
@@ -350,15 +353,7 @@ fn a_reload_that_widens_a_frozen_workflow_waits_for_the_thaw_and_the_rest_takes_
             )
             .await
             .passed();
-        operator
-            .stands("desk", "thawed", |status| {
-                status["policy_held_back"].is_null()
-            })
-            .await;
-        agent
-            .post("/shop/change", &json!({ "order": "1" }))
-            .await
-            .passed();
+        thaws(&operator, &agent).await;
     });
 }
 
@@ -421,15 +416,7 @@ fn an_emergency_lets_a_wider_policy_through() {
             .post("/v1/workflows/desk/changes", &emergency)
             .await
             .passed();
-        operator
-            .stands("desk", "let through", |status| {
-                status["policy_held_back"].is_null()
-            })
-            .await;
-        agent
-            .post("/shop/change", &json!({ "order": "1" }))
-            .await
-            .passed();
+        thaws(&operator, &agent).await;
     });
 }
 

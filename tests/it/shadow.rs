@@ -198,17 +198,7 @@ fn a_frozen_workflow_is_not_widened_by_putting_a_rule_into_shadow() {
             .passed()
             .call()
             .to_owned();
-        operator.run_of(&call).await;
-        operator
-            .post(
-                "/v1/reports",
-                &json!({ "call": call, "mode": "wrong_action" }),
-            )
-            .await
-            .passed();
-        operator
-            .stands("desk", "burned", |status| status["posture"] == "burned")
-            .await;
+        operator.burn(&call).await;
         // Out of shadow is tighter.
         gate.reload("shop.yaml", shop(&upstream.url(), "")).await;
         agent

@@ -78,6 +78,19 @@ impl Person {
         .await
     }
 
+    /// Reports that the run of `call` did what it should not. Returns once `desk` is burned by it.
+    pub async fn burn(&self, call: &str) {
+        self.run_of(call).await;
+        self.post(
+            "/v1/reports",
+            &json!({ "call": call, "mode": "wrong_action" }),
+        )
+        .await
+        .passed();
+        self.stands("desk", "burned", |status| status["posture"] == "burned")
+            .await;
+    }
+
     /// The run that holds `call`, once it is in the run index.
     pub async fn run_of(&self, call: &str) -> Value {
         let one = || async move {
