@@ -83,3 +83,52 @@ impl Clamps {
         carried
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clamp(to: &str, by: &str, until: Option<i64>) -> Clamp {
+        Clamp {
+            to: to.into(),
+            by: by.into(),
+            reason: "a drill".into(),
+            at: Time::default(),
+            until: until.map(Time::from_millis),
+        }
+    }
+
+    #[test]
+    fn of_clamps_to_one_level_the_longest_stays_and_of_equals_the_last() {
+        for (first, second, stays) in [
+            (Some(10), Some(10), "bob"),
+            (Some(10), Some(9), "ada"),
+            (Some(10), Some(11), "bob"),
+            (Some(10), None, "bob"),
+            (None, Some(10), "ada"),
+            (None, None, "bob"),
+        ] {
+            let mut clamps = Clamps::default();
+            clamps.add(clamp("read_only", "ada", first));
+            clamps.add(clamp("read_only", "bob", second));
+            let [only] = &*clamps.0 else {
+                panic!("one a level: {clamps:?}")
+            };
+            assert_eq!(only.by.as_str(), stays, "{first:?} {second:?}");
+        }
+    }
+
+    #[test]
+    fn g7_beyond_the_bound_a_clamp_to_one_more_level_is_one_to_the_lowest() {
+        let mut clamps = Clamps::default();
+        let level = |n: usize| format!("level-{n}");
+        for n in 0..Clamps::MAX {
+            clamps.add(clamp(&level(n), "ada", None));
+        }
+        let last = |clamps: &Clamps| clamps.0[clamps.0.len() - 1].to.to_string();
+        assert_eq!(clamps.0.len(), Clamps::MAX);
+        assert_eq!(last(&clamps), level(Clamps::MAX - 1));
+        clamps.add(clamp(&level(Clamps::MAX), "ada", None));
+        assert_eq!(last(&clamps), BUILT_IN[0]);
+    }
+}

@@ -416,6 +416,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_call_that_was_not_sent_is_taken_off_its_own_hour_and_no_other() {
+        let traffic = Traffic::default();
+        let [first, second] = [Hour(1).start(), Hour(2).start()];
+        assert!(traffic.count(first, None) && traffic.count(second, None));
+        traffic.uncount(first);
+        assert_eq!(traffic.calls(second), 1);
+        traffic.uncount(second);
+        assert_eq!(traffic.calls(second), 0);
+    }
+
+    #[test]
     fn g7_as_many_hours_wait_to_be_written_down_as_the_bound() {
         let waiting = |hours: usize| {
             let traffic = Traffic::default();

@@ -198,6 +198,18 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_over_is_remembered_for_so_long_and_no_longer() {
+        let (mut grants, end) = (TimedGrants::default(), Time::from_millis(100).plus(STANDS));
+        grants.give(grant(1, 100, 1), Time::default());
+        let ids = |grants: &TimedGrants| grants.iter().map(|grant| grant.id).collect::<Vec<_>>();
+        let id = GrantId::from_bits;
+        grants.give(grant(2, i64::MAX, 1), end.minus(Duration::from_millis(1)));
+        assert_eq!(ids(&grants), [id(1), id(2)]);
+        grants.give(grant(3, i64::MAX, 1), end);
+        assert_eq!(ids(&grants), [id(2), id(3)]);
+    }
+
+    #[test]
     fn g7_no_grant_is_larger_than_all_may_be_and_there_are_only_so_many() {
         let mut grants = TimedGrants::default();
         for id in 0..2 * MAX_OPEN as u128 {

@@ -3,12 +3,37 @@
 use std::time::{Duration, Instant};
 
 use burngate::gate::approval::DecisionKind;
+use burngate::gate::policy::Inbox;
 use burngate::gate::time::{hours, minutes};
 use burngate::ledger::call::outcome::Admit;
 use burngate::ledger::call::refusal::Refusal;
 
 use super::checks;
 use super::desk::{Desk, LEASE, Rules, decision, refused};
+
+#[test]
+fn the_inbox_of_a_run_is_of_one_agent_also_where_another_uses_the_same_id() {
+    let one = Inbox {
+        run: 1,
+        agent: 1_000,
+        workflow: 1_000,
+    };
+    let desk = Desk::new(Rules {
+        inbox: one,
+        ..Rules::default()
+    });
+    let hold = |agent: &str, digest| {
+        let call = desk.open_call_in("refunds", agent, Some("r")).unwrap();
+        desk.admit(call, "api/pay", digest)
+    };
+    for (agent, digest) in [("clerk", 1), ("other", 3)] {
+        assert!(matches!(hold(agent, digest), Admit::Held { .. }), "{agent}");
+        assert!(matches!(
+            refused(hold(agent, digest + 1)),
+            Refusal::Inbox { of: "run", most: 1 }
+        ));
+    }
+}
 
 #[test]
 fn as_many_holds_as_the_process_holds_and_not_one_more() {

@@ -325,6 +325,24 @@ fn at_risk_a_workflow_stays_within_its_usual_hour_also_after_a_crash() {
 }
 
 #[test]
+fn at_risk_no_more_are_in_flight_than_usual_also_where_the_level_lets_more() {
+    let desk = Desk::new(rules(None, Some(3)));
+    busy(&desk, ENOUGH, 4);
+    for _ in 0..9 {
+        desk.done(None, "api/note");
+    }
+    desk.pass(hours(1));
+    puts_at_risk(&desk, 3);
+    desk.pass(hours(1));
+    let first = passed(desk.call(None, "api/look", 1)).0;
+    assert_eq!(
+        capped(desk.call(None, "api/look", 1)),
+        (RuleName::Concurrency, ReachedCap::Concurrency { cap: 1 })
+    );
+    drop(first);
+}
+
+#[test]
 fn with_too_little_behind_it_nothing_pauses_and_nothing_does_while_healthy() {
     let desk = Desk::new(Rules::default());
     busy(&desk, ENOUGH - 1, 4);

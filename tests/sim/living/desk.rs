@@ -618,6 +618,31 @@ impl Desk {
         digest: u8,
         order: &'static str,
     ) -> Admit {
+        self.asked(call, (tool, digest, order), |call, input| {
+            self.ledger.admit(call, input, self.now())
+        })
+    }
+
+    /// Judges a call by a time that may have passed since it was read.
+    pub(crate) fn admit_at(&self, call: InFlightCall, tool: &str, digest: u8, at: Time) -> Admit {
+        self.asked(call, (tool, digest, "A-1"), |call, input| {
+            self.ledger.admit(call, input, at)
+        })
+    }
+
+    /// May a call that was sent be sent once more?
+    pub(crate) fn may_retry(&self, call: InFlightCall, tool: &str) -> bool {
+        self.asked(call, (tool, 1, "A-1"), |call, input| {
+            self.ledger.retry(call, input, self.now()).is_ok()
+        })
+    }
+
+    fn asked<T>(
+        &self,
+        call: InFlightCall,
+        (tool, digest, order): (&str, u8, &'static str),
+        judge: impl FnOnce(InFlightCall, &DecisionInput<'_>) -> T,
+    ) -> T {
         let query = Order(order);
         let agent = call.agent().clone();
         let found = self
@@ -636,7 +661,7 @@ impl Desk {
             header: &Nothing,
             review: &review,
         };
-        self.ledger.admit(call, &input, self.now())
+        judge(call, &input)
     }
 
     pub(crate) fn call(&self, run: Option<&str>, tool: &str, digest: u8) -> Admit {

@@ -184,6 +184,12 @@ fn at_a_tier_where_it_is_critical_one_miss_burns_at_once() {
 fn once_a_run_escalated_its_calls_wait_for_the_person_who_has_the_case() {
     let desk = Desk::new(rules());
     escalates(&desk, "r", 503);
+    let mut unwell = passed(desk.call(Some("r"), "api/ask", 1)).0.spend();
+    unwell.answered(200);
+    unwell.settle(Settlement {
+        status: 200,
+        modes: vec![(FailureMode::ToolError, "")],
+    });
     assert_eq!(
         held_by(moves(&desk, "r")),
         Some(RuleName::EscalateWhen),

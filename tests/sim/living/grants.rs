@@ -63,6 +63,48 @@ fn a_grant_ends_at_its_deadline_to_the_millisecond() {
 }
 
 #[test]
+fn g4_a_grant_ends_by_the_time_of_the_journal_where_a_judgement_takes_long() {
+    let desk = Desk::new(Rules::default());
+    desk.approved(1);
+    let (call, read_at) = (desk.open_call(None).unwrap(), desk.now());
+    desk.pass(minutes(10));
+    assert!(matches!(
+        desk.admit_at(call, "api/pay", 1, read_at),
+        Admit::Held { .. }
+    ));
+    desk.journal.write();
+    checks::journal(&desk.entries(), true);
+}
+
+#[test]
+fn a_call_is_sent_again_only_while_its_verdict_is_the_same() {
+    let clamp = |desk: &Desk, to: &str| {
+        drop(
+            desk.ledger
+                .clamp(&WorkflowScope::All, &to.into(), &"ada".into(), "stop", None)
+                .unwrap(),
+        );
+    };
+    for (tool, level, may_retry) in [
+        ("api/mail", None, true),
+        ("api/mail", Some("supervised"), false),
+        ("api/mail", Some("read_only"), false),
+        // Its grant was used for this very call, so that it is held changes nothing.
+        ("api/pay", None, true),
+        ("api/pay", Some("supervised"), true),
+        ("api/pay", Some("read_only"), false),
+    ] {
+        let desk = Desk::new(Rules::default());
+        desk.approved(1);
+        let call = passed(desk.call(None, tool, 1)).0.spend();
+        if let Some(level) = level {
+            clamp(&desk, level);
+        }
+        assert_eq!(desk.may_retry(call, tool), may_retry, "{tool} {level:?}");
+    }
+}
+
+#[test]
 fn a_policy_tightened_after_the_approval_refuses_its_use() {
     let desk = Desk::new(Rules::default());
     desk.approved(1);

@@ -27,3 +27,4 @@ mod removed_people;
 mod repeats;
 mod runs;
 mod shadow;
+mod timed_grants;

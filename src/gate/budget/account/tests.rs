@@ -248,6 +248,8 @@ fn an_entry_soon_after_leaving_continues_the_burn_and_a_later_one_is_another() {
             (Posture::Burned, burns),
             "{gap} hours"
         );
+        let cause = account.burn().and_then(|burn| burn.cause.as_deref());
+        assert_eq!(cause, None, "the cause before was of what is over");
     }
 }
 
@@ -355,6 +357,23 @@ fn g7_as_many_burns_are_remembered_as_the_bound_and_then_the_oldest_goes() {
     critical(&mut account, &terms, later, "r-2", 1);
     assert_eq!(burns(&account), (MAX_BURNS, second));
     assert_eq!(account.burn().map(|burn| burn.at), Some(later));
+}
+
+#[test]
+fn a_burn_is_remembered_for_so_long_after_it_was_left() {
+    let terms = terms(980_000, 10_000);
+    let mut burn = BurnRecord::new(NOW, Posture::Burned, "".into(), BTreeMap::new(), None);
+    burn.left = Some(NOW);
+    let mut account = Account {
+        burns: vec![burn],
+        ..Account::default()
+    };
+    let end = NOW.plus(REMEMBERED);
+    let before = end.minus(Duration::from_millis(1));
+    account.advance(terms.budget(), NOW, before);
+    assert_eq!(account.burns().len(), 1);
+    account.advance(terms.budget(), before, end);
+    assert_eq!(account.burns().len(), 0);
 }
 
 #[test]
