@@ -28,7 +28,7 @@ mod achieved;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  # A policy with three example tools to replace
+  # A policy with example tools to replace
   burngate init --workflow support-triage --risk medium \\
       --upstream http://127.0.0.1:3000 --expected-runs 10000
   # A tool for each operation of an OpenAPI document (a file or a URL)

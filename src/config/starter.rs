@@ -64,10 +64,18 @@ pub fn starter(
         proposal,
     };
     let api = api_name(workflow);
-    let tools = ["get_item", "update_item", "send_message"]
+    let mut names = vec!["get_item", "update_item", "send_message"];
+    let mut api_text = api_file(api, upstream);
+    // A low-tier workflow reaches a high-risk tool only if its policy says why.
+    if risk != Tier::Low {
+        names.push("refund");
+        api_text.push_str(REFUND);
+    }
+    let tools: String = names
+        .iter()
         .map(|tool| format!("  - {api}/{tool}\n"))
-        .concat();
-    files(&wanted, api_file(api, upstream), &tools)
+        .collect();
+    files(&wanted, api_text, &tools)
 }
 
 /// The files of a first policy for the API that `document` describes, which lies beside them as
@@ -203,6 +211,21 @@ openapi: {file}        # fills in what is not written here: schemas of bodies an
     )
 }
 
+/// The example of a tool that can do much harm.
+const REFUND: &str = "\n  - tool: refund
+    match: POST /refunds
+    risk: high
+    subject: args.order
+    arguments:
+      type: object
+      required: [order, amount]
+      properties:
+        order: { type: string }
+        amount: { type: number, minimum: 0 }
+      additionalProperties: false
+    deny_when: args.amount > 5000.0    # these are refused, whoever approves
+";
+
 fn api_file(api: &str, upstream: &str) -> String {
     let upstream = serde_json::Value::from(upstream);
     format!(
@@ -214,7 +237,7 @@ api: {api}
 upstream: {upstream}
 route: /{api}
 
-# These three tools are examples. Replace them with your own.
+# These tools are examples. Replace them with your own.
 # risk says how much harm a call can do:
 #   read    looks, and changes nothing
 #   low     changes something that is easily put right
@@ -339,7 +362,10 @@ mod tests {
                     "{}",
                     loaded.warnings.render(false)
                 );
-                assert_eq!(loaded.policies.workflows[workflow].tools.len(), 3);
+                assert_eq!(
+                    loaded.policies.workflows[workflow].tools.len(),
+                    if risk == Tier::Low { 3 } else { 4 }
+                );
             }
         }
     }

@@ -9,7 +9,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -23,6 +22,8 @@ use crate::harness::{TestGate, eventually, test};
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// The last command of the README that happened before a help topic begins.
 const TOPICS_BEGIN_AFTER: &str = "/finish";
+/// How the README starts the API that the newcomer's agent calls, up to the port.
+const SAMPLE_API: &str = "python3 examples/sample_api.py";
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(ROOT).join(path)).unwrap()
@@ -125,9 +126,13 @@ impl Newcomer {
     async fn follow(&mut self, steps: &[Shown]) {
         for step in steps {
             match step {
-                Shown::Script(script) if script.contains("http.server") => self.serve(script).await,
                 Shown::Script(script) => drop(self.bash(script, 0)),
-                Shown::Command { line, .. } if line.starts_with("cargo build") => {}
+                Shown::Command { line, .. } if line.starts_with(SAMPLE_API) => self.serve().await,
+                // The binary is built, and the newcomer is in a directory of their own.
+                Shown::Command { line, .. }
+                    if ["cargo ", "export ", "mkdir ", "cd "]
+                        .iter()
+                        .any(|start| line.starts_with(start)) => {}
                 Shown::Command { line, printed, .. } if line == "burngate run" => {
                     self.gate.start();
                     self.runs = true;
@@ -160,22 +165,14 @@ impl Newcomer {
         }
     }
 
-    /// The README's own API, on a free port.
-    async fn serve(&mut self, script: &str) {
-        let program = script.split_once("<<'END' &\n").unwrap().1;
-        let program = program.trim_end().strip_suffix("END").unwrap();
-        let mut child = Command::new("python3")
-            .arg("-")
-            .stdin(Stdio::piped())
+    /// The sample API of the README, on a free port.
+    async fn serve(&mut self) {
+        let program = Path::new(ROOT).join(SAMPLE_API.trim_start_matches("python3 "));
+        let child = Command::new("python3")
+            .arg(program)
+            .arg(self.port.to_string())
             .stderr(Stdio::null())
             .spawn()
-            .unwrap();
-        let program = program.replace("3000", &self.port.to_string());
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(program.as_bytes())
             .unwrap();
         self.api = Some(child);
         let address = ("127.0.0.1", self.port);
