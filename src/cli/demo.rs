@@ -132,10 +132,10 @@ fn status(workflow: &WorkflowView) -> String {
     let budget = &workflow.budget;
     let level = paint(Tone::Strong, &escape(&workflow.level.effective));
     let binds = match workflow.level.binds.as_str() {
-        "earned" if workflow.level.probation.is_some() => "as earned, on probation".to_owned(),
-        "earned" => "as earned".to_owned(),
+        "earned" if workflow.level.probation.is_some() => "on probation".to_owned(),
+        "earned" => "nothing limits it".to_owned(),
         "cap" => format!(
-            "the budget's cap; earned is {}",
+            "the budget's cap; without it {}",
             escape(&workflow.level.earned)
         ),
         "clamp" => "clamped by an operator".to_owned(),
@@ -283,10 +283,10 @@ mod tests {
              POST /refunds       40 EUR for A-2044   403  -     upstream-timeout
              POST /refunds       40 EUR for A-2044   403  hold  held: \u{1b}[2Jlevel
 
-             posture healthy   level standard (as earned)
+             posture healthy   level standard (nothing limits it)
              budget  [=========-] 96% remaining   12 of 1,234 runs unacceptable, 300 allowed
 
-             posture burned   level supervised (the budget's cap; earned is standard)
+             posture burned   level supervised (the budget's cap; without it standard)
              budget  [----------] -25% remaining   300 of 1,234 runs unacceptable, 300 allowed
 
            Look:

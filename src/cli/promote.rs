@@ -73,7 +73,7 @@ fn page(workflow: &WorkflowView, now: Time) -> String {
         format!("steps taken: {}\n", taken.join(", "))
     };
     format!(
-        "{} has earned level {}\n{steps}{}\n",
+        "{} is promoted; without limits its level is {}\n{steps}{}\n",
         escape(&workflow.workflow),
         escape(&workflow.level.earned),
         status::line(workflow, now)

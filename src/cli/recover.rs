@@ -91,7 +91,7 @@ mod tests {
         insta::assert_snapshot!(plain(&page(&workflow, now())), @r"
         the cause is on record and the freeze on support-triage is lifted
         a probation opens level standard until 2026-11-30T18:00:00Z (in 7d), with a small budget of its own; if that is used up, the burn's cap returns at once, otherwise the burn is over then
-        support-triage (risk medium) is burned, at level standard. A probation opens this level and ends in 7d; the earned level is standard.
+        support-triage (risk medium) is burned, at level standard. A probation opens this level and ends in 7d; without limits it would be standard.
         ");
     }
 }

@@ -110,9 +110,11 @@ impl Status {
             (Binds::Cap, _) => format!("the budget is {}: {}", self.posture, self.why),
             (Binds::Probation, _) => "a probation opens no more than that".to_owned(),
             (Binds::Waiver, _) => {
-                "this is its earned level; a waiver suspends the budget's cap".to_owned()
+                "a waiver suspends the budget's cap, and no operator limits the level".to_owned()
             }
-            (Binds::Earned | Binds::Clamp, _) => "this is its earned level".to_owned(),
+            (Binds::Earned | Binds::Clamp, _) => {
+                "neither the budget nor an operator limits the level".to_owned()
+            }
         }
     }
 

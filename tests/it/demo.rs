@@ -139,7 +139,7 @@ fn the_story_happens_in_its_order_and_leaves_nothing() {
         "201  allow",
         "5  The way back",
         "burngate recover refunds",
-        "level autonomous (as earned, on probation)",
+        "level autonomous (on probation)",
         "nothing is left behind",
     ] {
         let Some((_, after)) = rest.split_once(expected) else {

@@ -119,7 +119,7 @@ fn an_operator_gives_a_level_and_takes_no_step_that_is_not_earned() {
         assert!(
             String::from_utf8(given.stdout)
                 .unwrap()
-                .starts_with("desk has earned level autonomous\n")
+                .starts_with("desk is promoted; without limits its level is autonomous\n")
         );
         gate.agent()
             .post("/shop/pay", &json!({ "order": "2" }))

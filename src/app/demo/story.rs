@@ -286,7 +286,7 @@ impl Story {
         self.show_status(workflow);
         self.text(format!(
             "The note was refused {} ms after the clamp was acknowledged. It costs the agent no budget: being stopped by an operator is not a failure. The clamp \
-             holds until somebody lifts it, which nothing else does:",
+             holds until somebody lifts it; nothing else ends it:",
             took.as_millis().max(1)
         ));
         self.type_this(
@@ -305,7 +305,7 @@ impl Story {
     async fn way_back(&mut self) -> anyhow::Result<()> {
         self.act(5, "The way back").await;
         self.text(
-            "A burn does not end by waiting: somebody has to put its cause on record. That lifts the freeze and opens the earned level again, on probation:",
+            "A burn does not end by waiting: somebody has to put its cause on record. That lifts the freeze and opens the level from before the failures again, on probation:",
         );
         let (cause, fix) = ("mail server down, no limit in the prompt", "OPS-214");
         self.type_this(

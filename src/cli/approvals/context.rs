@@ -318,7 +318,7 @@ mod tests {
               "sent": true, "outcome": null, "modes": [] },
         ]);
         insta::assert_snapshot!(rendered(&json!({}), &run, &lately, &alike), @r"
-          state     support-triage (risk medium) is healthy, at level standard. This is its earned level.
+          state     support-triage (risk medium) is healthy, at level standard. Neither its budget nor an operator limits the level.
           run       open, began 10m ago (wrong_arguments); 1 call under way; 3 calls before these
                     4m ago: payments/get_order (risk read): executed (200)
                     4m ago: payments/refund (risk high) about A-1001: denied by arguments (422)
@@ -343,7 +343,7 @@ mod tests {
             &json!([]),
         );
         insta::assert_snapshot!(plainly, @r"
-          state     support-triage (risk medium) is healthy, at level standard. This is its earned level.
+          state     support-triage (risk medium) is healthy, at level standard. Neither its budget nor an operator limits the level.
           run       what it did is not known: it ended with a crash, or made no other call
           recent    the call names no object
           earlier   no decision on a call of payments/refund yet

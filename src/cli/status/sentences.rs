@@ -85,32 +85,32 @@ pub(super) fn binds(workflow: &WorkflowView, now: Time) -> String {
             let (by, to, reason) = (escape(&clamp.by), escape(&clamp.to), escape(&clamp.reason));
             let at = when::ago(now, clamp.at);
             format!(
-                "Clamped: {by} limited {who} to {to} {at}: {reason}.{until} `burngate release {what} --reason TEXT` lifts it; the earned level is {earned}."
+                "Clamped: {by} limited {who} to {to} {at}: {reason}.{until} `burngate release {what} --reason TEXT` lifts it; without limits the level would be {earned}."
             )
         }
         ("cap", ..) => format!(
-            "The budget caps the level, because it is {}; the earned level is {earned}.",
+            "The budget caps the level, because it is {}; without limits it would be {earned}.",
             escape(&workflow.posture)
         ),
         ("probation", _, Some(probation), _) => {
             format!(
-                "A probation opens this level and ends {}; the earned level is {earned}.",
+                "A probation opens this level and ends {}; without limits it would be {earned}.",
                 when::ago(now, probation.until)
             )
         }
         ("waiver", _, _, Some(waiver)) => {
             format!(
-                "This is its earned level; a waiver suspends the budget's cap and ends {}.",
+                "A waiver suspends the budget's cap and ends {}; nothing else limits the level.",
                 when::ago(now, waiver.until)
             )
         }
         (_, _, Some(probation), _) => {
             format!(
-                "This is its earned level; a probation suspends the budget's cap and ends {}.",
+                "A probation suspends the budget's cap and ends {}; nothing else limits the level.",
                 when::ago(now, probation.until)
             )
         }
-        _ => "This is its earned level.".to_owned(),
+        _ => "Neither its budget nor an operator limits the level.".to_owned(),
     }
 }
 
@@ -154,7 +154,8 @@ fn why(workflow: &WorkflowView) -> String {
     let counts = [budget.unacceptable, budget.high.unacceptable]
         .into_iter()
         .any(|count| workflow.why.starts_with(&format!("{} of ", grouped(count))));
-    if counts || workflow.why.is_empty() {
+    let is_told_below = counts && workflow.posture != "breached";
+    if is_told_below || workflow.why.is_empty() {
         String::new()
     } else {
         format!("{}.", escape(&workflow.why))
@@ -192,7 +193,7 @@ fn high(workflow: &WorkflowView) -> String {
         percent(Some(high.remaining)),
     );
     format!(
-        "Of {runs} with a high-risk call, {unacceptable} unacceptable. {} are allowed: {remaining} of that budget remains.",
+        "Runs with a high-risk call have a budget of their own. Of {runs}, {unacceptable} unacceptable, and {} are allowed: {remaining} of it remains.",
         high.allowed
     )
 }
@@ -211,7 +212,7 @@ fn provisional(workflow: &WorkflowView) -> String {
     }
     let objective = &workflow.objective;
     format!(
-        "Provisional until {} have counted, as many as the policy expects in {}.",
+        "The budget is provisional until {} have counted, as many as the policy expects in {}.",
         counted(objective.expected_runs, "run", "runs"),
         objective.window
     )
@@ -263,7 +264,8 @@ fn expansion(workflow: &WorkflowView) -> String {
             grouped(pause.at_once.into())
         ),
         None => format!(
-            "No extra limit on traffic yet: that takes 24 hours with calls in the last 7 days, and there were {}.",
+            "While it is {}, traffic may not grow. This limit is not in force yet: it compares with 24 hours with calls in the last 7 days, and there were {}.",
+            escape(&workflow.posture),
             traffic.hours
         ),
     }
@@ -544,7 +546,7 @@ fn entered(burn: &BurnView, now: Time) -> String {
     let modes = if modes.is_empty() {
         String::new()
     } else {
-        format!(" over {modes}")
+        format!(": {modes}")
     };
     format!("It burned {}{modes}.", when::ago(now, burn.at))
 }
@@ -566,10 +568,10 @@ mod tests {
     fn a_healthy_workflow() {
         insta::assert_snapshot!(plain(&page(&workflow(&json!({})), now())), @r"
         support-triage (risk medium) is healthy, at level standard.
-        This is its earned level.
+        Neither its budget nor an operator limits the level.
         Of 1,234 runs in the last 30d, 12 were unacceptable. A target of 97% allows 300: 96% of the budget remains.
-        Of 200 runs with a high-risk call, 1 was unacceptable. 6 are allowed: 83.33% of that budget remains.
-        Provisional until 10,000 runs have counted, as many as the policy expects in 30d.
+        Runs with a high-risk call have a budget of their own. Of 200 runs, 1 was unacceptable, and 6 are allowed: 83.33% of it remains.
+        The budget is provisional until 10,000 runs have counted, as many as the policy expects in 30d.
         Burn rate: 0 over 5m, 0 over 30m, 0.4 over 1h, 0.4 over 2h, 0.3 over 6h, 0.3 over 1d. A rate of 1 uses up the budget in exactly 30d.
 
         NUMBER               RATE      95% INTERVAL    RUNS      OF   CHECKED
@@ -594,9 +596,9 @@ mod tests {
         }));
         insta::assert_snapshot!(plain(&page(&fresh, now())), @r"
         support-triage (risk medium) is healthy, at level standard.
-        This is its earned level.
+        Neither its budget nor an operator limits the level.
         No run has counted in the last 30d yet. A target of 97% allows 300 failures.
-        Provisional until 10,000 runs have counted, as many as the policy expects in 30d.
+        The budget is provisional until 10,000 runs have counted, as many as the policy expects in 30d.
 
         NUMBER             RATE   95% INTERVAL   RUNS   OF   CHECKED
         success               -              -      0    0         0
@@ -630,7 +632,7 @@ mod tests {
         let young = workflow(&json!({ "posture": "at_risk", "traffic": free }));
         assert_eq!(
             plain(&expansion(&young)),
-            "No extra limit on traffic yet: that takes 24 hours with calls in the last 7 days, and there were 7."
+            "While it is at_risk, traffic may not grow. This limit is not in force yet: it compares with 24 hours with calls in the last 7 days, and there were 7."
         );
         let healthy = workflow(&json!({ "traffic": free }));
         assert_eq!(
@@ -649,12 +651,12 @@ mod tests {
         }));
         insta::assert_snapshot!(plain(&page(&burned, now())), @r"
         support-triage (risk medium) is burned, at level supervised.
-        The budget caps the level, because it is burned; the earned level is standard.
+        The budget caps the level, because it is burned; without limits it would be standard.
         Of 1,234 runs in the last 30d, 300 were unacceptable. A target of 97% allows 300: 0% of the budget remains.
-        Of 200 runs with a high-risk call, 1 was unacceptable. 6 are allowed: 83.33% of that budget remains.
-        Provisional until 10,000 runs have counted, as many as the policy expects in 30d.
+        Runs with a high-risk call have a budget of their own. Of 200 runs, 1 was unacceptable, and 6 are allowed: 83.33% of it remains.
+        The budget is provisional until 10,000 runs have counted, as many as the policy expects in 30d.
         Burn rate: 0 over 5m, 0 over 30m, 0.4 over 1h, 0.4 over 2h, 0.3 over 6h, 0.3 over 1d. A rate of 1 uses up the budget in exactly 30d. At the rate of the last three days it is used up in 2d3h.
-        It burned 3h ago over timeout 200, wrong_action 100. No cause is on record, so changes are frozen: `burngate recover support-triage --cause TEXT` puts one on record, lifts the freeze and opens a probation.
+        It burned 3h ago: timeout 200, wrong_action 100. No cause is on record, so changes are frozen: `burngate recover support-triage --cause TEXT` puts one on record, lifts the freeze and opens a probation.
 
         NUMBER               RATE      95% INTERVAL    RUNS      OF   CHECKED
         success            99.02%   98.3% to 99.45%   1,222   1,234        61
@@ -687,12 +689,12 @@ mod tests {
             level(json!({ "binds": "cap", "cap": "supervised" })),
         ];
         insta::assert_snapshot!(lines.join("\n"), @r"
-        Clamped: dana limited support-triage to halted 3m ago: odd \u{1b}[31mrefunds. `burngate release support-triage --reason TEXT` lifts it; the earned level is standard.
-        Clamped: dana limited every workflow to halted 3m ago: odd \u{1b}[31mrefunds. The clamp ends in 30m. `burngate release --all --reason TEXT` lifts it; the earned level is standard.
-        A probation opens this level and ends in 6d; the earned level is standard.
-        This is its earned level; a probation suspends the budget's cap and ends in 6d.
-        This is its earned level; a waiver suspends the budget's cap and ends in 2h.
-        The budget caps the level, because it is healthy; the earned level is standard.
+        Clamped: dana limited support-triage to halted 3m ago: odd \u{1b}[31mrefunds. `burngate release support-triage --reason TEXT` lifts it; without limits the level would be standard.
+        Clamped: dana limited every workflow to halted 3m ago: odd \u{1b}[31mrefunds. The clamp ends in 30m. `burngate release --all --reason TEXT` lifts it; without limits the level would be standard.
+        A probation opens this level and ends in 6d; without limits it would be standard.
+        A probation suspends the budget's cap and ends in 6d; nothing else limits the level.
+        A waiver suspends the budget's cap and ends in 2h; nothing else limits the level.
+        The budget caps the level, because it is healthy; without limits it would be standard.
         ");
     }
 

@@ -410,7 +410,7 @@ impl Account {
         if self.probation.take().is_some() {
             turns.push(Turn::ProbationEnded(false));
         }
-        let why = totals.why();
+        let why = totals.why_entered(posture, grounds.as_ref());
         let is_new = !matches!(self.posture, Posture::Burned | Posture::Breached);
         self.turn(posture, now, Arc::clone(&why), turns);
         let modes = self
@@ -427,6 +427,9 @@ impl Account {
         } else if let Some(burn) = self.burns.last_mut() {
             if is_new {
                 burn.cause = None;
+            }
+            if posture > burn.posture {
+                burn.why = why;
             }
             (burn.left, burn.posture, burn.voided) = (None, burn.posture.max(posture), false);
             // What a late fact changes is compared with the grounds up to here.

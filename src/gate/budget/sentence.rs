@@ -27,6 +27,22 @@ pub fn spent(all: &Balance, high: &Balance) -> String {
     }
 }
 
+/// `3 of 40 runs were unacceptable; a workflow that keeps its target has so many in less than 1% of
+/// cases`: why a budget is breached.
+#[must_use]
+pub fn breached(runs: u64, unacceptable: u64, high: bool) -> String {
+    format!(
+        "{} of {} {} were unacceptable; a workflow that keeps its target has so many in less than 1% of cases",
+        grouped(unacceptable),
+        grouped(runs),
+        if high {
+            "runs with a high-risk call"
+        } else {
+            "runs"
+        }
+    )
+}
+
 /// An allowance with at most four decimals, rounded down: `300`, `2.5`.
 #[must_use]
 pub fn allowed(allowed: Allowed) -> String {

@@ -177,6 +177,21 @@ impl BudgetTotals<'_> {
             || fires(Burn::of_high(self.objective), &self.look_backs.1)
     }
 
+    /// Why it is burned or breached on these grounds.
+    pub(super) fn why_entered(&self, posture: Posture, grounds: Option<&Grounds>) -> Arc<str> {
+        match grounds {
+            Some(grounds) if posture == Posture::Breached => {
+                let count = if grounds.high {
+                    self.full.1
+                } else {
+                    self.full.0
+                };
+                sentence::breached(count.runs, count.unacceptable, grounds.high).into()
+            }
+            _ => self.why(),
+        }
+    }
+
     pub(super) fn why(&self) -> Arc<str> {
         sentence::spent(&self.all, &self.high).into()
     }

@@ -180,7 +180,10 @@ impl WorkflowState {
             } else {
                 rung.changes
             },
-            why: sentence::spent(&all, &high).into(),
+            why: match account.burn() {
+                Some(burn) if account.posture() == Posture::Breached => Arc::clone(&burn.why),
+                _ => sentence::spent(&all, &high).into(),
+            },
             rung,
         }
     }
