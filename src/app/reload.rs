@@ -32,6 +32,15 @@ const SETTLE: Duration = Duration::from_millis(250);
 /// How often it is checked whether something held back can take effect.
 const THAWS: Duration = Duration::from_secs(1);
 
+/// Why files are read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// Somebody sent a signal or changed a file, and may look for a line in the log.
+    Asked,
+    /// Nobody did: the gate looks by itself.
+    Due,
+}
+
 /// Reloads what may change while the gate runs.
 pub struct Reload {
     ledger: Arc<Ledger>,
@@ -109,11 +118,15 @@ impl Reload {
 
     /// Reloads. True if everything in the files is in force, or held back by a freeze.
     pub async fn reload(&self) -> bool {
+        self.reload_because(Cause::Asked).await
+    }
+
+    async fn reload_because(&self, cause: Cause) -> bool {
         let mut process = self.turn.lock().await;
         let reloaded = [
             ("people and agents", self.reload_access(&mut process).await),
             ("certificates", self.access.renew(&process).await),
-            ("policies", self.reload_policies(&process).await),
+            ("policies", self.reload_policies(&process, cause).await),
         ];
         let broken = reloaded.iter().any(|(_, reloaded)| reloaded.is_err());
         self.broken.store(broken, Ordering::Relaxed);
@@ -166,13 +179,15 @@ impl Reload {
         Ok(())
     }
 
-    async fn reload_policies(&self, process: &Process) -> anyhow::Result<()> {
+    async fn reload_policies(&self, process: &Process, cause: Cause) -> anyhow::Result<()> {
         match load(&self.policies, process, &ClockOf(&self.ledger)) {
             Ok(policies)
                 if policies.version == self.ledger.table().policies.version
                     && self.quarantine.held().is_empty() =>
             {
-                tracing::info!(target: log::PROCESS, "policies reloaded; nothing changed");
+                if cause == Cause::Asked {
+                    tracing::info!(target: log::PROCESS, "policies reloaded; nothing changed");
+                }
                 Ok(())
             }
             Ok(policies) => self
@@ -189,18 +204,21 @@ impl Reload {
         let mut watched = WatchedFiles::new(&self.policies, notify);
         let mut stopping = std::pin::pin!(stopping(phase));
         let mut thaws = tokio::time::interval(THAWS);
+        // What is read first is what the start has just read.
+        let mut cause = Cause::Due;
         loop {
             watched.add(self.files().await.iter().map(|file| &**file));
             tokio::select! {
                 _ = thaws.tick() => {
                     if self.quarantine.is_over(&self.ledger) || self.access.is_over() {
-                        self.reload().await;
+                        self.reload_because(Cause::Due).await;
                     }
                 }
                 Some(()) = changed.recv() => {
                     tokio::time::sleep(SETTLE).await;
                     while changed.try_recv().is_ok() {}
-                    self.reload().await;
+                    self.reload_because(cause).await;
+                    cause = Cause::Asked;
                 }
                 () = &mut stopping => return,
             }

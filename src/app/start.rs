@@ -1,7 +1,8 @@
 //! A running gate: its parts are started in one order and stopped in the opposite one.
 
+use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +41,7 @@ use crate::proxy::traces::Traces;
 use crate::proxy::worker::{AcceptOptions, Local};
 use crate::proxy::worker_state::{ProcessState, WorkerState};
 use crate::proxy::{accept, tls};
-use crate::store::Store;
+use crate::store::{OpenError, Store};
 use crate::telemetry::metrics::Metrics;
 use crate::wire::credentials::FingerprintKey;
 use crate::wire::framing::HeadLimits;
@@ -100,7 +101,8 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
         existing,
         accept_loss,
         now: floor.now(),
-    })?;
+    })
+    .map_err(|error| cannot_open(error, &process.data))?;
     let (operator_token, _) = token::read_or_make(&process.data)?;
     let clock: Arc<GateClock> = Arc::new(GateClock::starting_at(opened.state.now()));
     let fingerprints = opened.fingerprints.clone();
@@ -204,6 +206,38 @@ fn continue_ledger(
     ledger
 }
 
+/// A failure of the disk says neither where it was nor what to do.
+fn cannot_open(error: OpenError, dir: &Path) -> anyhow::Error {
+    let OpenError::Disk(why) = error else {
+        return error.into();
+    };
+    let why = if dir.exists() && !dir.is_dir() {
+        "it is not a directory".to_owned()
+    } else {
+        why
+    };
+    anyhow::anyhow!(
+        "cannot open the data directory {}: {why}; nothing was changed\nhint: name a directory that this user may write with --data",
+        dir.display()
+    )
+}
+
+/// What to do where the gate cannot listen; `flag` chooses another address.
+fn listen_hint(error: &io::Error, flag: &str) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "another process listens there: stop it, or choose another address with {flag}; `{flag} 127.0.0.1:0` takes a free port"
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            format!("this machine has no such address; choose another with {flag}")
+        }
+        io::ErrorKind::PermissionDenied => format!(
+            "this user may not listen there (ports below 1024 are privileged); choose another address with {flag}"
+        ),
+        _ => format!("choose another address with {flag}"),
+    }
+}
+
 /// Starts the thread that writes the journal, and passes what it has written to the ledger, the
 /// metrics and the log.
 fn start_writer(
@@ -229,9 +263,10 @@ async fn serve_operators(
     tasks: &mut tokio::task::JoinSet<()>,
     drain: &Drain,
 ) -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen for operators on {address}"))?;
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        let hint = listen_hint(&error, "--admin");
+        anyhow::anyhow!("cannot listen for operators on {address}: {error}\nhint: {hint}")
+    })?;
     let bound = listener.local_addr()?;
     tasks.spawn(admin::serve(
         listener,
@@ -338,9 +373,10 @@ fn serve_agents(
         .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
         .unwrap_or(1);
     let specs: Vec<Listen> = process.listen.iter().map(listen).collect();
-    let bound = accept::bind(&specs, workers).with_context(|| {
-        let asked = process.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        format!("cannot listen on {asked}\nhint: is another process using the address? `listen: 127.0.0.1:0` takes a free port")
+    let bound = accept::bind(&specs, workers).map_err(|error| {
+        let asked: Vec<_> = process.listen.iter().map(ToString::to_string).collect();
+        let (asked, hint) = (asked.join(", "), listen_hint(&error, "--listen"));
+        anyhow::anyhow!("cannot listen on {asked}: {error}\nhint: {hint}")
     })?;
     let addresses = bound.addresses().to_vec();
     let state = Arc::new(ProcessState {

@@ -95,7 +95,7 @@ impl GateAnswer {
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_str(&self.body).map_err(|error| {
             Failure::new(format!("cannot read the gate's answer: {error}")).hint(
-                "is this `burngate` the version that the gate runs? compare `burngate --version`",
+                "is that the admin address of a gate, and this `burngate` of the gate's version (`burngate --version`)?",
             )
         })
     }

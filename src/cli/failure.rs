@@ -119,8 +119,8 @@ impl std::error::Error for Failure {}
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         match error.downcast::<Diagnostics>() {
-            Ok(findings) => Failure::found("what is written there cannot be used", vec![findings])
-                .hint("`burngate check` says the same without starting a gate"),
+            Ok(findings) => Failure::found("the gate was not started: these files cannot be used", vec![findings])
+                .hint("mend them until `burngate check` finds nothing, or name other policies with --policies; `burngate init` writes a first one"),
             Err(error) => {
                 let (mut messages, mut hint) = (Vec::new(), None);
                 for cause in error.chain() {

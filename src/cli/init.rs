@@ -214,6 +214,10 @@ fn write(directory: &Path, files: &[(String, String)]) -> Result<(), Failure> {
             "nothing is overwritten: move it away, or choose another directory with --policies",
         ));
     }
+    if directory.exists() && !directory.is_dir() {
+        return Err(cannot(directory, "it is not a directory")
+            .hint("choose another directory with --policies"));
+    }
     fs::create_dir_all(directory).map_err(|error| cannot(directory, &in_words(&error)))?;
     for (name, text) in files {
         let path = directory.join(name);

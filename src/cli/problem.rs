@@ -18,6 +18,10 @@ pub(super) fn read(status: StatusCode, body: &str) -> Failure {
         status: Some(status),
         ..Failure::new(message)
     };
+    // Only the address that agents call says so.
+    if failure.message.starts_with("NOT EXECUTED") {
+        return failure.hint("agents call that address; name the gate's admin address with --admin or BURNGATE_ADMIN");
+    }
     match hint(status) {
         Some(hint) => failure.hint(hint),
         None => failure,
@@ -65,7 +69,7 @@ fn fragment(sentence: &str) -> String {
 fn hint(status: StatusCode) -> Option<&'static str> {
     match status {
         StatusCode::UNAUTHORIZED => Some(
-            "the token comes from BURNGATE_TOKEN, else BURNGATE_TOKEN_FILE, else the data directory (--data)",
+            "is the token that was sent one of this gate? it is the one in BURNGATE_TOKEN, else in the file BURNGATE_TOKEN_FILE, else in operator.token of --data",
         ),
         StatusCode::FORBIDDEN => Some(
             "viewers may look, reporters report and check runs, reviewers decide on held calls, operators do everything",

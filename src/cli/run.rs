@@ -98,7 +98,7 @@ fn describe(said: &StartupNotice) -> String {
         StartupNotice::Listening(address) => format!("listening {}\n", escape(address)),
         StartupNotice::Admin(address) => format!("admin {}\n", escape(address)),
         StartupNotice::FirstStart(directory) => format!(
-            "{} {} is new: no run has counted yet, and workflows start at the level of their policy\nhint: with `--existing` the gate refuses to start without a ledger\n",
+            "{} {} is new: no run has counted yet, and workflows start at the level of their policy\nhint: from the next start on, `--existing` refuses to start without this ledger, and so without the budget in it\n",
             paint(Tone::Odd, "first start:"),
             escape(directory)
         ),
@@ -177,7 +177,7 @@ mod tests {
         ];
         insta::assert_snapshot!(plain(&said.iter().map(describe).collect::<String>()), @r"
         first start: ./burngate-data is new: no run has counted yet, and workflows start at the level of their policy
-        hint: with `--existing` the gate refuses to start without a ledger
+        hint: from the next start on, `--existing` refuses to start without this ledger, and so without the budget in it
         listening http://127.0.0.1:41234
         admin http://127.0.0.1:41235
         ");

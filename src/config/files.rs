@@ -70,7 +70,11 @@ pub fn find_config(look_up: &LookUp) -> Result<Option<SourceFile>, Diagnostics> 
             Err(FileError::Missing) if named.is_none() => {}
             Err(unreadable) => {
                 let mut found = Diagnostics::default();
-                found.push(unreadable.diagnostic(&path));
+                let mut unreadable = unreadable.diagnostic(&path);
+                if unreadable.hint.is_none() {
+                    unreadable.hint("--config or BURNGATE_CONFIG names this file; without either, the gate starts with its defaults");
+                }
+                found.push(unreadable);
                 return Err(found);
             }
         }
@@ -82,6 +86,17 @@ pub fn find_config(look_up: &LookUp) -> Result<Option<SourceFile>, Diagnostics> 
 /// together with what is wrong in the rest.
 pub fn load_from(paths: &[PathBuf], process: &Process, now: Time) -> Result<Loaded, Diagnostics> {
     let (files, problems) = gather(paths);
+    if let (true, true, Some(path)) = (files.is_empty(), problems.is_empty(), paths.first()) {
+        let mut nothing = Diagnostic::without_location(
+            Severity::Error,
+            &path.display().to_string(),
+            "there is no policy file here (*.yaml, *.yml or *.json)",
+        );
+        nothing.hint("`burngate init` writes a first policy");
+        let mut found = Diagnostics::default();
+        found.push(nothing);
+        return Err(found);
+    }
     if problems.is_empty() {
         return load(&files, process, now);
     }
@@ -274,7 +289,11 @@ impl FileError {
                 format!("this is not UTF-8 from byte {} on", valid.len()),
                 Some("save the file as UTF-8"),
             ),
-            FileError::Io(error) => (format!("cannot be read: {error}"), None),
+            FileError::Io(error) => (
+                format!("cannot be read: {error}"),
+                (error.kind() == io::ErrorKind::PermissionDenied)
+                    .then_some("give the user that runs this the right to read it"),
+            ),
         };
         let mut diagnostic = Diagnostic::without_location(Severity::Error, &name, message);
         if let FileError::NotUtf8 { valid } = &self {
