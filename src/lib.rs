@@ -85,8 +85,8 @@
 //! - **G9** A crash never gives budget back, never loses a person's decision and never forgets an
 //!   executed call above low: what was acknowledged is on disk.
 //! - **G10** Every hold ends by its deadline.
-//! - **G11** An agent can neither approve, report well of itself, lift a clamp, dilute, nor spend
-//!   another workflow's budget.
+//! - **G11** An agent can neither approve calls, report its own runs as good, lift a clamp, hide
+//!   failures among many cheap runs, nor spend another workflow's budget.
 //! - **G12** State is a fold over the journal: the same events give the same state, on restart, in a
 //!   backtest and across a fleet.
 
