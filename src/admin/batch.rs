@@ -19,7 +19,6 @@ use super::state::AdminState;
 use crate::api::report::{BatchResult, ExcludeRunsRequest, RunSelection};
 use crate::api::{Problem, Slug};
 use crate::gate::booking::Change;
-use crate::gate::outcome::FailureMode;
 use crate::ids;
 use crate::journal::record::RunKey;
 use crate::journal::revise::{BatchOf, MAX_BATCH};
@@ -167,19 +166,6 @@ pub(super) async fn under(
         ));
     }
     Ok(BatchResult { matched, ..done })
-}
-
-/// The retraction of all reports under `reference`: those of one mode, or of any.
-pub(super) fn retraction(
-    mode: Option<FailureMode>,
-    reference: &Arc<str>,
-    person: &Person,
-) -> Change {
-    Change::Retract {
-        mode,
-        reference: Some(Arc::clone(reference)),
-        by: person.name.clone(),
-    }
 }
 
 /// Applies the change to all of the runs or none.

@@ -169,6 +169,7 @@ impl From<ReviseError> for AdminError {
             ReviseError::Several(runs) => AdminError::several(runs.into_iter().map(candidate)),
             ReviseError::Open(..) => AdminError::new(Slug::Conflict, error.to_string()),
             ReviseError::TooMany => AdminError::field("/filter", error.to_string()),
+            ReviseError::NotOwn => AdminError::new(Slug::Forbidden, error.to_string()),
             ReviseError::Nothing(why) => AdminError::new(Slug::Conflict, why),
             ReviseError::Unavailable(_) => {
                 AdminError::journal("the journal is unavailable: nothing was changed")

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::{Extension, Json};
 
-use super::auth::Person;
+use super::auth::{Person, Role};
 use super::batch;
 use super::batch::BatchMode;
 use super::durable::{MAY_STILL, durable, revised};
@@ -164,11 +164,7 @@ async fn make(
                 "`mode` or `ref` must say which report to take back",
             ));
         }
-        let change = Change::Retract {
-            mode,
-            reference,
-            by,
-        };
+        let change = retraction(person, mode, reference);
         return answer(
             &target,
             revised(state.ledger().revise(target.clone(), change)).await?,
@@ -256,7 +252,7 @@ async fn make_many(
         return batch::under(
             state,
             &reference,
-            batch::retraction(mode, &reference, person),
+            retraction(person, mode, Some(Arc::clone(&reference))),
         )
         .await;
     };
@@ -277,11 +273,7 @@ async fn make_many(
             state,
             filter,
             &name,
-            Change::Retract {
-                mode,
-                reference,
-                by,
-            },
+            retraction(person, mode, reference),
             asking,
         )
         .await;
@@ -308,6 +300,16 @@ pub(super) fn answer(
         Ok(revised) => Ok(Json(revised_run(&revised))),
         Err(ReviseError::Unknown) => Err(AdminError::no_run(target)),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// A reporter takes back only what they reported themselves; a reviewer and an operator anything.
+fn retraction(person: &Person, mode: Option<FailureMode>, reference: Option<Arc<str>>) -> Change {
+    Change::Retract {
+        mode,
+        reference,
+        by: person.name.clone(),
+        own_only: person.role < Role::Reviewer,
     }
 }
 

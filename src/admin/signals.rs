@@ -263,7 +263,10 @@ async fn news(
         }
         Err(ReviseError::Nothing(why)) => Ok(unmatched(why.to_owned())),
         Err(
-            error @ (ReviseError::Open(..) | ReviseError::TooMany | ReviseError::Unavailable(_)),
+            error @ (ReviseError::Open(..)
+            | ReviseError::TooMany
+            | ReviseError::NotOwn
+            | ReviseError::Unavailable(_)),
         ) => Err(error.into()),
     }
 }

@@ -141,6 +141,10 @@ pub fn revise_all<B: BookedRuns>(booked: &mut B, batch: &Batch) -> ReviseOutcome
         if run.must_end_before(&batch.change) {
             return Ok(Err(ReviseError::Open(run.run.run, run.workflow)));
         }
+        let changed = run.change(&batch.change, |mode| booked.counts(&run.workflow, mode));
+        if changed == Err(Unchangeable::NotOwn) {
+            return Ok(Err(ReviseError::NotOwn));
+        }
         runs.push((row, run));
     }
     let takes_back =
@@ -219,6 +223,7 @@ fn change<B: BookedRuns>(
             let open = ReviseError::Open(run.run.run.clone(), run.workflow.clone());
             return Ok(Err(open));
         }
+        Err(Unchangeable::NotOwn) => return Ok(Err(ReviseError::NotOwn)),
         Err(Unchangeable::Nothing(why)) => return Ok(Err(ReviseError::Nothing(why))),
     };
     let revised = Revised {

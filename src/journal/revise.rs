@@ -123,6 +123,11 @@ pub enum ReviseError {
     /// It was never reported so, or is not excluded.
     #[error("{0}")]
     Nothing(&'static str),
+    /// What is to be taken back was reported by somebody else.
+    #[error(
+        "somebody else made that report: it may be taken back by them, a reviewer or an operator"
+    )]
+    NotOwn,
     /// The journal cannot take it.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),

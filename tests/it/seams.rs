@@ -1,6 +1,7 @@
 //! Where what is judged, shown and approved could differ from what is sent. Each test is named by
 //! its number in the list of cases.
 
+mod answers;
 mod binding;
 mod held_bodies;
 mod message;

@@ -25,6 +25,8 @@ pub enum Change {
         reference: Option<Arc<str>>,
         /// Who.
         by: PersonName,
+        /// Whether only a report that `by` made themselves may be taken back.
+        own_only: bool,
     },
     /// It leaves the budget.
     Exclude {
@@ -84,6 +86,9 @@ pub enum Unchangeable {
     Open,
     /// It is not in the state that the change is about.
     Nothing(&'static str),
+    /// The reports in question are somebody else's, and may be taken back only by their authors or
+    /// a role above.
+    NotOwn,
 }
 
 impl Change {
@@ -122,8 +127,9 @@ impl BookedRun {
                 mode,
                 reference,
                 by,
+                own_only,
             } => self
-                .retract(mode.as_ref(), reference.as_ref(), by)
+                .retract(mode.as_ref(), reference.as_ref(), by, *own_only)
                 .map(Some),
             Change::Exclude {
                 reason,
@@ -182,17 +188,28 @@ impl BookedRun {
         mode: Option<&FailureMode>,
         reference: Option<&Arc<str>>,
         by: &PersonName,
+        own_only: bool,
     ) -> Result<Changed, Unchangeable> {
-        let is_retracted_by_it = |known: &BookedCharge| {
+        let is_meant = |known: &BookedCharge| {
             !known.retracted
                 && mode.is_none_or(|mode| known.charge.mode == *mode)
                 && (reference.is_none() || known.charge.reference.as_ref() == reference)
         };
+        // A signal or an agent may go by the name of a person.
+        let is_own = |known: &BookedCharge| {
+            known.charge.source == Source::Person && known.charge.by.as_ref() == Some(by)
+        };
         let newest = self
             .charges
             .iter()
-            .rposition(is_retracted_by_it)
-            .ok_or(Unchangeable::Nothing("no such report of the run stands"))?;
+            .rposition(|known| is_meant(known) && (!own_only || is_own(known)))
+            .ok_or_else(|| {
+                if self.charges.iter().any(is_meant) {
+                    Unchangeable::NotOwn
+                } else {
+                    Unchangeable::Nothing("no such report of the run stands")
+                }
+            })?;
         let mut after = self.clone();
         after.charges[newest].retracted = true;
         after.mark = after.judged();

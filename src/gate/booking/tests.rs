@@ -53,6 +53,7 @@ fn retract(mode: FailureMode) -> Change {
         mode: Some(mode),
         reference: None,
         by: by(),
+        own_only: false,
     }
 }
 

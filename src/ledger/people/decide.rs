@@ -166,6 +166,7 @@ impl Ledger {
                 mode: Some(mode),
                 reference,
                 by,
+                own_only: false,
             },
         ));
     }

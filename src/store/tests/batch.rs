@@ -63,6 +63,7 @@ fn a_batch_is_done_as_one_and_taken_back_as_one() {
         mode: None,
         reference: Some("INC-4".into()),
         by: "dana".into(),
+        own_only: false,
     };
     assert_eq!(
         all(BatchOf::Reference("INC-4".into()), back.clone())

@@ -242,6 +242,7 @@ impl Both {
                         .or_else(|| mode.is_none().then(|| "T-1".into())),
                     mode,
                     by: by(),
+                    own_only: false,
                 }
             }
             6 => Change::Exclude {

@@ -49,6 +49,7 @@ fn one_report_is_one_report_however_often_it_comes() {
         mode: Some(FailureMode::WrongAction),
         reference: Some("T-1".into()),
         by: "dana".into(),
+        own_only: false,
     };
     let back_again = world.revise(by_subject("A-1"), back.clone()).unwrap();
     assert_eq!(
@@ -133,6 +134,7 @@ fn a_run_goes_out_of_the_budget_and_comes_back_as_what_it_was() {
         mode: Some(FailureMode::WrongAction),
         reference: None,
         by: "dana".into(),
+        own_only: false,
     };
     assert_eq!(world.revise(by_run(&idle), back).unwrap().now, Mark::Idle);
     let view = &world.views(RunFilter {
@@ -409,6 +411,7 @@ fn g12_what_the_four_numbers_count_moves_with_late_news_and_survives_a_restart()
         mode: Some(FailureMode::DuplicateWork),
         reference: None,
         by: "dana".into(),
+        own_only: false,
     };
     world.revise(by_run("r2"), back.clone()).unwrap();
     world.revise(by_run("r2"), back).unwrap();

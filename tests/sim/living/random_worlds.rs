@@ -350,6 +350,7 @@ impl World {
                     mode: Some(mode),
                     reference: reference.map(Into::into),
                     by: "ada".into(),
+                    own_only: false,
                 },
             )),
             1 => drop(self.desk.ledger.revise(
