@@ -95,9 +95,9 @@ impl Serve for Passthrough {
                 }
                 Err(SendError::Timeout) => refusal(StatusCode::GATEWAY_TIMEOUT),
                 Err(SendError::Body(_)) => refusal(StatusCode::BAD_REQUEST),
-                Err(SendError::Reset { .. } | SendError::Malformed) => {
-                    refusal(StatusCode::BAD_GATEWAY)
-                }
+                Err(
+                    SendError::Reset { .. } | SendError::TooLarge { .. } | SendError::Malformed,
+                ) => refusal(StatusCode::BAD_GATEWAY),
             };
         }
     }

@@ -150,6 +150,9 @@ pub async fn forward(
         }
         Err(SendError::Body(failure)) => ProblemReply::body(failure),
         Err(SendError::Timeout) => ProblemReply::timeout(),
+        Err(SendError::TooLarge { most, of }) => {
+            ProblemReply::answer_head_too_large(most, of, idempotent)
+        }
         Err(SendError::Malformed) => ProblemReply::upstream_malformed(idempotent),
         Err(SendError::Reset { written: true }) => ProblemReply::ambiguous(idempotent),
         Err(SendError::Reset { written: false }) => {

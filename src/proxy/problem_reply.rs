@@ -162,6 +162,19 @@ impl ProblemReply {
         }
     }
 
+    /// The head of the upstream's answer has more than `most` of something.
+    #[must_use]
+    pub fn answer_head_too_large(most: usize, of: &str, idempotent: bool) -> Self {
+        let detail = format!(
+            "The head of the tool API's answer has more than {most} {of}, which is the bound, and the answer was not passed on. Whether the call was executed is unknown: check before you repeat it."
+        );
+        ProblemReply {
+            executed: Executed::Unknown,
+            modes: vec![lost(idempotent, "the head of the answer was too large")],
+            ..Self::new(Slug::UpstreamMalformed, 502, detail)
+        }
+    }
+
     /// The connection broke after the call was sent.
     #[must_use]
     pub fn ambiguous(idempotent: bool) -> Self {

@@ -2,7 +2,7 @@
 //! 9457).
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, Version, header};
 
 use super::address_map::RequestedOrigin;
 use super::answer_headers;
@@ -52,6 +52,8 @@ pub fn answered(
         .map(|_| worker.process().body);
     let status = reply.parts.status;
     let mut parts = reply.parts;
+    // An upstream's HTTP/1.0 is between it and the gate: hyper would end the agent's connection.
+    parts.version = Version::HTTP_11;
     answer_headers::to_agent(
         &mut parts.headers,
         RequestedOrigin {

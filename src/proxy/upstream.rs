@@ -66,6 +66,14 @@ pub enum SendError {
         /// and the request itself is lost all the same.
         written: bool,
     },
+    /// The answer's head is over a bound. Whether the request was executed is unknown.
+    #[error("the head of the upstream's answer has more than {most} {of}")]
+    TooLarge {
+        /// The bound.
+        most: usize,
+        /// Of what: bytes or header fields.
+        of: &'static str,
+    },
     /// The answer is malformed. Whether the request was executed is unknown.
     #[error("the upstream's answer is malformed")]
     Malformed,
@@ -148,6 +156,7 @@ pub(super) struct UpstreamConnection {
     sender: SendRequest<OutBody>,
     driver: Option<Driver>,
     wire: Rc<WireState>,
+    limits: HeadLimits,
     wait: LazyDeadline,
     since: Instant,
 }
@@ -175,6 +184,7 @@ impl UpstreamConnection {
             sender,
             driver: Some(driver),
             wire,
+            limits,
             wait: LazyDeadline::default(),
             since: Instant::now(),
         }))
@@ -286,11 +296,20 @@ impl Lease {
         if let Some(failure) = failure.and_then(|failure| failure.get()) {
             return Err(SendError::Body(failure));
         }
-        if wire.broken().is_some() || error.is_parse() {
-            return Err(SendError::Malformed);
-        }
-        Err(SendError::Reset {
-            written: wire.written() != begun,
+        Err(match wire.broken() {
+            Some(Malformed::HeadTooLarge) => SendError::TooLarge {
+                most: live.limits.bytes,
+                of: "bytes",
+            },
+            Some(Malformed::TooManyFields) => SendError::TooLarge {
+                most: live.limits.headers,
+                of: "header fields",
+            },
+            Some(_) => SendError::Malformed,
+            None if error.is_parse() => SendError::Malformed,
+            None => SendError::Reset {
+                written: wire.written() != begun,
+            },
         })
     }
 }

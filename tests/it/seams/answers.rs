@@ -3,7 +3,60 @@
 
 use serde_json::json;
 
-use crate::harness::{ScriptedUpstream, TestGate, policies, test};
+use crate::harness::{Reply, ScriptedUpstream, TestGate, policies, test};
+use crate::hostile::{World, get, talk};
+
+/// A GET whose connection may be kept, or not.
+fn look(more: &str) -> Vec<u8> {
+    get("/shop/look/1", &format!("Host: gate\r\n{more}"))
+}
+
+#[test]
+fn s33_an_upstream_of_http_1_0_does_not_downgrade_the_agents_connection() {
+    test(async {
+        let world = World::start().await;
+        for answer in [
+            "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
+            "HTTP/1.0 200 OK\r\nconnection: close\r\n\r\nok",
+        ] {
+            for _ in 0..2 {
+                world.upstream.next(Reply::bytes(answer).closing());
+            }
+            let both = [look(""), look("Connection: close\r\n")].concat();
+            let said = talk(world.gate.listen(), &both).await;
+            assert_eq!(said.statuses(), [200, 200], "{answer}: {}", said.text);
+            assert!(!said.text.contains("HTTP/1.0"), "{}", said.text);
+        }
+        // A client of HTTP/1.0 is still answered as one.
+        world
+            .upstream
+            .next(Reply::bytes("HTTP/1.0 200 OK\r\n\r\nok").closing());
+        let old = "GET /shop/look/1 HTTP/1.0\r\nHost: gate\r\n\r\n";
+        let said = talk(world.gate.listen(), old.as_bytes()).await;
+        assert!(said.text.starts_with("HTTP/1.0 200 "), "{}", said.text);
+        assert!(said.closed && said.text.ends_with("\r\n\r\nok"));
+    });
+}
+
+#[test]
+fn s38_an_answer_whose_head_is_over_a_bound_is_a_502_that_names_it() {
+    test(async {
+        let world = World::start().await;
+        for (fields, value, named) in [
+            (110, "y".to_owned(), "100 header fields"),
+            (40, "y".repeat(1024), "32768 bytes"),
+        ] {
+            let lines = format!("x: {value}\r\n").repeat(fields);
+            let answer = format!("HTTP/1.1 200 OK\r\n{lines}content-length: 0\r\n\r\n");
+            world.upstream.next(Reply::bytes(answer));
+            let said = talk(world.gate.listen(), &look("Connection: close\r\n")).await;
+            assert_eq!(said.statuses(), [502], "{named}: {}", said.text);
+            for part in ["upstream-malformed", named, "\"executed\":\"unknown\""] {
+                assert!(said.text.contains(part), "{part}: {}", said.text);
+            }
+        }
+    });
+}
 
 #[test]
 fn s45_a_reporter_takes_back_only_reports_of_their_own() {
