@@ -107,15 +107,18 @@ impl RequestBody {
     /// Was at most `most` announced, and is there room for that?
     #[must_use]
     pub fn is_short(&self, most: usize, memory: &Memory) -> bool {
-        let RequestBody::Unread(body) = self else {
-            return false;
-        };
-        let announced = body
-            .size_hint()
-            .exact()
-            .and_then(|length| usize::try_from(length).ok());
-        announced
+        self.announced()
             .is_some_and(|length| length <= most && length <= memory.free.load(Ordering::Acquire))
+    }
+
+    /// The announced length of a body that is not read yet, in bytes; `usize::MAX` where it is
+    /// longer than can be counted.
+    #[must_use]
+    pub fn announced(&self) -> Option<usize> {
+        let RequestBody::Unread(body) = self else {
+            return None;
+        };
+        announced(body)
     }
 
     /// Reads the body whole: at most `bound` bytes.
@@ -128,10 +131,7 @@ impl RequestBody {
         let RequestBody::Unread(mut body) = self else {
             return Ok(self);
         };
-        let announced = body
-            .size_hint()
-            .exact()
-            .map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+        let announced = announced(&body);
         if announced.is_some_and(|length| length > bound) {
             return Err(Malformed::BodyTooLarge.into());
         }
@@ -219,4 +219,9 @@ impl RequestBody {
             RequestBody::None | RequestBody::Unread(_) => None,
         }
     }
+}
+
+fn announced(body: &Incoming) -> Option<usize> {
+    let length = body.size_hint().exact()?;
+    Some(usize::try_from(length).unwrap_or(usize::MAX))
 }

@@ -1,8 +1,10 @@
 //! Sends one admitted call upstream, once. Whether it is sent once more is decided in `retry`.
 //!
 //! The permit is compared with the clamp epoch when the connection stands ready, right before the
-//! first byte: one that is older than a clamp goes back to be judged again (G2). A call is sent a
-//! second time only where provably not a byte of it was written the first time.
+//! first byte: one that is older than a clamp goes back to be judged again (G2). So does a call of
+//! which provably not a byte was written, because its pooled connection had died. Whatever else
+//! fails is reported as what it is: whether the call was executed is then unknown, and only `retry`
+//! may send it again, if its tool is idempotent.
 
 use std::time::Duration;
 
@@ -105,7 +107,7 @@ pub async fn forward(
             );
         }
     };
-    let Some(outgoing) = outgoing(connection, request, destination) else {
+    let Some(outgoing) = outgoing(worker, connection, request, destination) else {
         return Attempt::Failed(
             permit.give_up(),
             Box::new(ProblemReply::unreachable("its address is not one")),
@@ -166,11 +168,12 @@ pub async fn forward(
 /// The request as its upstream gets it. What was judged stays behind, so that it can be judged
 /// again; only a body that streams goes along.
 fn outgoing(
+    worker: &WorkerState,
     connection: &ClientConnection,
     request: &mut CallRequest,
     destination: Destination<'_>,
 ) -> Option<Request<OutBody>> {
-    let bound = request.tool().and_then(|tool| tool.size);
+    let bound = request.max_body(worker) as u64;
     let timeout = request.timeout();
     let target = match destination.fallback {
         None => request.message.target.whole().clone(),
@@ -191,7 +194,6 @@ fn outgoing(
             body
         }
         RequestBody::Unread(incoming) => {
-            let bound = bound.unwrap_or(usize::MAX) as u64;
             OutBody::stream(incoming, connection.wire(), bound, timeout)
         }
     };

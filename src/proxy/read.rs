@@ -227,7 +227,8 @@ impl CallRequest {
         }
     }
 
-    /// Reads the body where a rule of the tool needs it.
+    /// Reads the body where a rule of the tool needs it. One that is announced as longer than its
+    /// bound is refused unread, so that a client which asks first sends nothing of it.
     pub async fn prepare(
         &mut self,
         worker: &WorkerState,
@@ -251,6 +252,10 @@ impl CallRequest {
                 .is_some_and(Condition::reads_args);
         if matches!(self.message.body, RequestBody::None) {
             return Ok(());
+        }
+        let announced = self.message.body.announced();
+        if announced.is_some_and(|length| length > self.max_body(worker)) {
+            return Err(Malformed::BodyTooLarge.into());
         }
         if !reads {
             // A small body of an unlisted call shows what a tool for it would take. Only where the
@@ -295,16 +300,21 @@ impl CallRequest {
         worker: &WorkerState,
         connection: &ClientConnection,
     ) -> Result<(), ProblemReply> {
-        let bound = self
-            .tool
-            .as_ref()
-            .and_then(|tool| tool.size)
-            .unwrap_or(worker.process().body);
+        let bound = self.max_body(worker);
         let content = std::mem::replace(&mut self.message.body, RequestBody::None);
         self.message.body = content
             .buffer(connection, bound, &worker.process().memory)
             .await?;
         Ok(())
+    }
+
+    /// The longest body that it may have, in bytes, read or passed on as it comes.
+    #[must_use]
+    pub fn max_body(&self, worker: &WorkerState) -> usize {
+        self.tool
+            .as_ref()
+            .and_then(|tool| tool.size)
+            .unwrap_or(worker.process().body)
     }
 
     /// Is there a body that nobody read?

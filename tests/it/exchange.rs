@@ -220,7 +220,13 @@ fn a_large_download_streams_through_and_is_never_held() {
 #[test]
 fn a_large_upload_streams_through_and_is_never_held() {
     test(async {
-        let (upstream, gate) = shop().await;
+        let upstream = ScriptedUpstream::start().await;
+        let shop = policies::shop(&upstream.url())
+            .replace("idempotent: true", "idempotent: true, size: 200MiB");
+        let gate = TestGate::builder()
+            .policy("shop.yaml", shop)
+            .policy("desk.yaml", policies::desk(""))
+            .start();
         let agent = gate.agent();
         let (send, body) = agent::pieces();
         let write = async {

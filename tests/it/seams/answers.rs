@@ -3,8 +3,11 @@
 
 use serde_json::json;
 
-use crate::harness::{Reply, ScriptedUpstream, TestGate, policies, test};
-use crate::hostile::{World, get, talk};
+use crate::harness::{Reply, ScriptedUpstream, TestGate, agent, policies, test};
+use crate::hostile::{World, get, shop, talk};
+
+/// `bounds.body` where the configuration does not set it.
+const MAX_BODY: usize = 1 << 20;
 
 /// A GET whose connection may be kept, or not.
 fn look(more: &str) -> Vec<u8> {
@@ -55,6 +58,63 @@ fn s38_an_answer_whose_head_is_over_a_bound_is_a_502_that_names_it() {
                 assert!(said.text.contains(part), "{part}: {}", said.text);
             }
         }
+    });
+}
+
+#[test]
+fn s42_a_body_that_streams_has_the_same_bound_and_is_refused_by_its_announced_length() {
+    test(async {
+        let world = World::start().await;
+        let announced = |length: usize, more: &str| {
+            format!(
+                "POST /shop/stream HTTP/1.1\r\nHost: gate\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n{more}\r\n"
+            )
+        };
+        let large = "x".repeat(5_000_000);
+        for sent in [
+            announced(large.len(), "") + &large,
+            announced(10_000_000_000, "Expect: 100-continue\r\n"),
+            announced(MAX_BODY + 1, "Expect: 100-continue\r\n"),
+        ] {
+            let said = talk(world.gate.listen(), sent.as_bytes()).await;
+            assert_eq!(said.statuses(), [413], "{}", said.text);
+            assert!(said.closed && said.text.contains("problem:too-large"));
+            world.upstream.untouched();
+        }
+        let two = world.gate.agent().http2();
+        let upload = |bytes: usize| {
+            let request = two.request("POST", "/shop/stream");
+            request.body(agent::full("x".repeat(bytes))).unwrap()
+        };
+        two.send(upload(MAX_BODY + 1))
+            .await
+            .refused(413, "too-large");
+        world.upstream.untouched();
+        world.costs_nothing().await;
+
+        // Nobody announced this one: it is broken off where it passes the bound.
+        let chunk = format!("{:x}\r\n{large}\r\n0\r\n\r\n", large.len());
+        let head = "POST /shop/stream HTTP/1.1\r\nHost: gate\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let said = talk(world.gate.listen(), (head.to_owned() + &chunk).as_bytes()).await;
+        assert_eq!(said.statuses(), [413], "{}", said.text);
+        assert!(
+            world
+                .upstream
+                .received()
+                .iter()
+                .all(|one| one.target != "/stream" || !one.whole)
+        );
+
+        two.send(upload(MAX_BODY)).await.passed();
+        let larger = shop(&world.upstream.url()).replace(
+            "match: POST /stream, risk: low",
+            "match: POST /stream, risk: low, size: 2MiB",
+        );
+        world.gate.reload("shop.yaml", larger).await;
+        two.send(upload(2 * MAX_BODY)).await.passed();
+        two.send(upload(2 * MAX_BODY + 1))
+            .await
+            .refused(413, "too-large");
     });
 }
 
