@@ -123,7 +123,8 @@ impl Lookup for PathParts<'_> {
     }
 }
 
-/// The headers of a message as conditions read them: one that is given twice says nothing.
+/// The headers of a message as conditions read them. One that is given twice, or is not text, is
+/// ambiguous: a condition that reads it is an error, and the call is refused.
 #[derive(Clone, Copy)]
 pub struct HeaderParts<'m>(pub &'m HeaderMap);
 
