@@ -1,7 +1,7 @@
 //! What a long journal costs those who audit it: fills a ledger with a million entries through the
 //! gate's own store, then times the real binary on it.
 //!
-//!     cargo build --release && cargo run --release --example journal_bench [-- --entries 1000000]
+//!     cargo build --profile dist && cargo run --profile dist --example journal_bench [-- --entries 1000000]
 //!
 //! A page of the audit at its beginning and at its end, filtered and not; the export whole, and
 //! again with nothing new; the verification of ledger and export. Processor time is the process's
@@ -235,7 +235,7 @@ fn audit(home: &Path, rows: u64) -> anyhow::Result<()> {
         .join("burngate");
     ensure!(
         binary.exists(),
-        "there is no {}; `cargo build --release` makes it",
+        "there is no {}; `cargo build --profile dist` makes it",
         binary.display()
     );
     let run = |arguments: &[&str], each: u64| {

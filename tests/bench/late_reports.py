@@ -25,7 +25,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "dist"
 
 POLICY = """\
 api: payments
@@ -106,7 +106,7 @@ def main():
     parser.add_argument("--no-build", action="store_true")
     asked = parser.parse_args()
     if not asked.no_build:
-        subprocess.run(["cargo", "build", "--release", "--locked"], cwd=ROOT, check=True)
+        subprocess.run(["cargo", "build", "--profile", "dist", "--locked"], cwd=ROOT, check=True)
     orders = max(1, asked.runs // 3)
     with tempfile.TemporaryDirectory(prefix="burngate-bench-") as home:
         gate = Gate(home)

@@ -30,7 +30,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "dist"
 
 POLICY = """\
 api: payments
@@ -95,7 +95,7 @@ def body():
 
 
 def build():
-    command = ["cargo", "build", "--release", "--quiet", "--locked", "--bin", "burngate", "--example", "bare_hyper", "--example", "load"]
+    command = ["cargo", "build", "--profile", "dist", "--quiet", "--locked", "--bin", "burngate", "--example", "bare_hyper", "--example", "load"]
     subprocess.run(command, cwd=ROOT, check=True)
 
 
@@ -176,7 +176,7 @@ def main():
     arguments.add_argument("--rounds", type=int, default=7)
     arguments.add_argument("--requests", type=int, default=40_000)
     arguments.add_argument("--concurrency", type=int, default=16)
-    arguments.add_argument("--no-build", action="store_true", help="use what `cargo build --release` left")
+    arguments.add_argument("--no-build", action="store_true", help="use what `cargo build --profile dist` left")
     arguments.add_argument("--only", default="", help="some of the gate's rows: `low;high`")
     options = arguments.parse_args()
     if not options.no_build:

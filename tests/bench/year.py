@@ -19,7 +19,7 @@ import subprocess
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "dist"
 BEGIN = datetime.datetime(2025, 1, 1, tzinfo=datetime.timezone.utc)
 BAD_WEEK = range(200, 207)
 
@@ -58,7 +58,7 @@ def main():
     parser.add_argument("--no-build", action="store_true")
     options = parser.parse_args()
     if not options.no_build:
-        subprocess.run(["cargo", "build", "--release", "--locked", "--quiet"], cwd=ROOT, check=True)
+        subprocess.run(["cargo", "build", "--profile", "dist", "--locked", "--quiet"], cwd=ROOT, check=True)
     with tempfile.TemporaryDirectory() as home:
         history = pathlib.Path(home, "history.jsonl")
         write(history, options.a_day, options.seed)
