@@ -3,5 +3,6 @@
 
 mod answers;
 mod binding;
+mod defaults;
 mod held_bodies;
 mod message;

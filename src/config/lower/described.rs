@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
+use super::keywords;
 use super::written::{items, required, span_of};
 use crate::config::diagnostics::{Notes, SourceFile};
 use crate::config::openapi::{ApiOperation, Described, OpenApiDocument, OpenApiError, template};
@@ -319,15 +320,52 @@ fn parameters(
                 .hint("keep one of the two");
             continue;
         }
+        let schema = schema(written, "schema", files, notes);
+        if let (Some(schema), Some(at)) = (&schema, written.given()) {
+            untyped(schema, &name.value, at, notes);
+        }
+        let takes_list = schema
+            .as_ref()
+            .is_some_and(|schema| keywords::takes_list(schema.source(), schema.source()));
+        // As in OpenAPI.
+        let default_form = match (takes_list, within) {
+            (false, _) => Form::One,
+            (true, Within::Query) => Form::Repeated,
+            (true, Within::Path) => Form::Commas,
+        };
         found.push(Parameter {
             name: name.value.as_str().into(),
             within,
             required: is_required.value().copied().unwrap_or(false),
-            form: list.value().copied().unwrap_or(Form::One),
-            schema: schema(written, "schema", files, notes),
+            form: list.value().copied().unwrap_or(default_form),
+            schema,
         });
     }
     found
+}
+
+/// A parameter is text. Without a type it fits as text, which no `maximum` bounds, or as the number
+/// that it spells, which no `pattern` does.
+fn untyped(schema: &Schema, name: &str, at: &At<serde_json::Value>, notes: &mut Notes<'_>) {
+    let root = schema.source();
+    let is_list = keywords::takes_list(root, root);
+    let elements = root.get("items").filter(|_| is_list);
+    let what = if !keywords::has_type(root, root) {
+        format!("parameter `{name}`")
+    } else if elements.is_some_and(|elements| !keywords::has_type(root, elements)) {
+        format!("elements of parameter `{name}`")
+    } else {
+        return;
+    };
+    notes
+        .error(
+            at.span.clone(),
+            format!(
+                "`schema`: the type of {what} is not stated, and `5` is text as well as a number"
+            ),
+        )
+        .label("`type` is missing here")
+        .hint("for example `schema: { type: integer, maximum: 100 }`");
 }
 
 /// A schema that is written inline, or in a file of the load.
@@ -365,7 +403,14 @@ fn schema(
         );
     }
     match Schema::compile(value) {
-        Ok(schema) => Some(schema),
+        Ok(schema) => {
+            for fault in keywords::faults(schema.source()) {
+                notes
+                    .error(at.span.clone(), format!("`{key}`: {}", fault.message))
+                    .hint(fault.hint);
+            }
+            Some(schema)
+        }
         Err(message) => complain(
             notes,
             message,

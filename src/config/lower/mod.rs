@@ -33,6 +33,7 @@ mod expression;
 mod headers;
 mod hold;
 pub mod identities;
+mod keywords;
 mod ladder;
 pub mod listen;
 mod mode;

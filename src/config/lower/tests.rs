@@ -39,6 +39,7 @@ tools: [payments/get_order, payments/refund]
 mod bounds;
 mod configuration;
 mod dedup;
+mod defaults;
 mod documents;
 mod openapi;
 mod shipped;
