@@ -24,7 +24,7 @@ use super::reload::{Reload, load};
 use super::{token, unlisted};
 use crate::admin::Admin;
 use crate::clock::{Clock, GateClock};
-use crate::config::Process;
+use crate::config::{CLEAR_TEXT_HINT, Process, STRANGERS_HINT};
 use crate::gate::event::Event;
 use crate::gate::name::{LevelName, PersonName};
 use crate::gate::policy::PolicySet;
@@ -94,6 +94,7 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
         existing,
         accept_loss,
     } = options;
+    refuse_strangers(&process, configured.at_start())?;
     let floor = GateClock::starting_at(crate::gate::time::Time::default());
     let policies = load(&process.policies, &process, &floor)?;
     let opened = Store::open(&store::Options {
@@ -187,6 +188,22 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
         tasks,
         patience: process.drain,
     })
+}
+
+/// Judges the addresses once more, since the command line may have changed what the file says.
+fn refuse_strangers(process: &Process, in_file: &Process) -> anyhow::Result<()> {
+    if let Some(address) = process.open_to_strangers() {
+        anyhow::bail!(
+            "other machines reach {address}, and without `agents` any caller may use every workflow\nhint: {STRANGERS_HINT}"
+        );
+    }
+    // What the file says has been warned about where it was read.
+    if process.admin != in_file.admin
+        && let Some(address) = process.clear_text_admin()
+    {
+        tracing::warn!(target: crate::telemetry::log::PROCESS, %address, "other machines reach the admin address, and tokens cross the network in clear text: {CLEAR_TEXT_HINT}");
+    }
+    Ok(())
 }
 
 /// The ledger as it was when the process before this one ended, under `policies`.

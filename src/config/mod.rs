@@ -19,6 +19,8 @@ pub mod tiers;
 pub use diagnostics::{Diagnostic, Diagnostics, Severity, SourceFile};
 pub use lower::identities::{AgentIdentity, ReviewerIdentity};
 pub use lower::listen::ListenAddress;
-pub use lower::process::{Process, ProcessBounds, Tls, lower as process};
+pub use lower::process::{
+    CLEAR_TEXT_HINT, Process, ProcessBounds, STRANGERS_HINT, Tls, lower as process,
+};
 pub use lower::{Loaded, load, version};
 pub use source::process::ReviewerRole;

@@ -1,7 +1,10 @@
 //! Where a tool API is: its URL upstream, and its mount on the gate.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use super::listen::ListenAddress;
+use super::process::Process;
 use super::written::{items, span_of};
 use crate::config::diagnostics::Notes;
 use crate::config::source::api::ApiDocument;
@@ -13,14 +16,63 @@ use crate::gate::policy::{Mount, Upstream};
 const RESERVED: &str = "/.burngate";
 
 /// Reads an upstream's URL, which is written under `key`.
-pub(super) fn upstream(at: &At<String>, key: &str, notes: &mut Notes<'_>) -> Option<Upstream> {
-    parse_upstream(&at.value)
+pub(super) fn upstream(
+    at: &At<String>,
+    key: &str,
+    process: &Process,
+    notes: &mut Notes<'_>,
+) -> Option<Upstream> {
+    let upstream = parse_upstream(&at.value)
         .map_err(|(message, hint)| {
             notes
                 .error(at.span.clone(), format!("`{key}`: {message}"))
                 .hint(hint);
         })
-        .ok()
+        .ok()?;
+    if let Some((own, address)) = own_address(&upstream, process) {
+        notes
+            .error(
+                at.span.clone(),
+                format!("`{key}`: `{}` is the gate's own address: `{own}` is {address}", at.value),
+            )
+            .label("a call would come back to the gate")
+            .hint(format!("write where the tool API listens, or let the gate listen elsewhere: `{own}` in burngate.yaml"));
+    }
+    Some(upstream)
+}
+
+/// The key and the address of the gate itself that `upstream` names. Host names other than
+/// `localhost` are not looked up.
+fn own_address(upstream: &Upstream, process: &Process) -> Option<(&'static str, SocketAddr)> {
+    let agents = process.listen.iter().filter_map(|listen| match listen {
+        ListenAddress::Tcp(address) => Some(("listen", *address)),
+        ListenAddress::Unix(_) => None,
+    });
+    agents
+        .chain([("admin", process.admin)])
+        .find(|(_, own)| reaches(&upstream.host, upstream.port, *own))
+}
+
+/// Does a connection to `host` and `port` from this machine arrive at who listens on `own`?
+fn reaches(host: &str, port: u16, own: SocketAddr) -> bool {
+    let own_ip = own.ip().to_canonical();
+    let any_loopback = own_ip.is_unspecified();
+    let is_reached = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(ip) => {
+            let ip = ip.to_canonical();
+            // To connect to the unspecified address is to connect to this machine.
+            let is_local = ip.is_loopback() || ip.is_unspecified();
+            ip == own_ip
+                || (any_loopback && is_local)
+                || (ip.is_unspecified() && own_ip.is_loopback())
+        }
+        Err(_) => {
+            let name = host.trim_end_matches('.');
+            let is_local = name == "localhost" || name.ends_with(".localhost");
+            is_local && (any_loopback || own_ip.is_loopback())
+        }
+    };
+    port == own.port() && is_reached
 }
 
 fn parse_upstream(text: &str) -> Result<Upstream, (String, &'static str)> {
@@ -216,6 +268,34 @@ mod tests {
             "http://x y",
         ] {
             assert!(parse_upstream(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn s69_an_upstream_is_not_the_gate_itself() {
+        let own = |text: &str| text.parse::<SocketAddr>().unwrap();
+        for (host, listening) in [
+            ("127.0.0.1", "127.0.0.1:80"),
+            ("localhost", "127.0.0.1:80"),
+            ("localhost.", "[::1]:80"),
+            ("gate.localhost", "0.0.0.0:80"),
+            ("[::1]", "[::]:80"),
+            ("127.0.0.9", "0.0.0.0:80"),
+            ("0.0.0.0", "127.0.0.1:80"),
+            ("[::ffff:127.0.0.1]", "127.0.0.1:80"),
+            ("10.0.0.7", "10.0.0.7:80"),
+        ] {
+            assert!(reaches(host, 80, own(listening)), "{host} {listening}");
+            assert!(!reaches(host, 81, own(listening)), "{host} {listening}");
+        }
+        for (host, listening) in [
+            ("127.0.0.2", "127.0.0.1:80"),
+            ("10.0.0.8", "10.0.0.7:80"),
+            ("10.0.0.8", "0.0.0.0:80"),
+            ("crm.internal", "0.0.0.0:80"),
+            ("localhost", "10.0.0.7:80"),
+        ] {
+            assert!(!reaches(host, 80, own(listening)), "{host} {listening}");
         }
     }
 

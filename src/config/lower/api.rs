@@ -11,6 +11,7 @@ use super::described::OpenApi;
 use super::expression::CallShape;
 use super::ladder::CONCURRENCY;
 use super::pending::{Owner, warn};
+use super::process::Process;
 use super::rules::{condition, modal, rule};
 use super::written::{interval, items, location, name, number, required, span_of};
 use super::{address, body, dedup, described, headers, mode, version};
@@ -52,6 +53,8 @@ pub(super) struct LoweredApi {
 pub(super) struct Surroundings<'f> {
     /// Every file of the load, for schemas in files of their own.
     pub(super) files: &'f [SourceFile],
+    /// Where the gate itself listens.
+    pub(super) process: &'f Process,
     /// The current time, for `until`.
     pub(super) now: Time,
 }
@@ -66,7 +69,7 @@ pub(super) fn lower(
     let api_name = name(at, "an api", notes);
     let owner = format!("api `{}`", at.value);
     let upstream = required(&document.upstream, "upstream", &owner, &at.span, notes)
-        .and_then(|at| address::upstream(at, "upstream", notes));
+        .and_then(|at| address::upstream(at, "upstream", around.process, notes));
     let mount = address::mount(document, &at.value, &at.span, notes);
     let protocol = document.protocol.value().copied().unwrap_or(Protocol::Http);
     if protocol == Protocol::Mcp {
@@ -381,7 +384,7 @@ impl ToolLowering<'_> {
                 .hint("a call that changes something must not be done at a second place; drop `fallback`, or write `risk: read`");
             return None;
         }
-        let upstream = address::upstream(at, "fallback", notes)?;
+        let upstream = address::upstream(at, "fallback", self.around.process, notes)?;
         if Some(&upstream) == self.upstream {
             notes
                 .warning(

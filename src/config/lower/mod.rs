@@ -95,8 +95,12 @@ pub fn load(files: &[SourceFile], process: &Process, now: Time) -> Result<Loaded
     let mut apis: Vec<InFile<LoweredApi>> = apis
         .into_iter()
         .filter_map(|InFile { file, value }| {
-            api::lower(&value, Surroundings { files, now }, &mut notes[file])
-                .map(|value| InFile { file, value })
+            let around = Surroundings {
+                files,
+                process,
+                now,
+            };
+            api::lower(&value, around, &mut notes[file]).map(|value| InFile { file, value })
         })
         .collect();
     let known = LoadContext {

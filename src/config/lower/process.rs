@@ -111,6 +111,25 @@ impl Default for Process {
 }
 
 impl Process {
+    /// An address that other machines reach where any caller may use every workflow.
+    #[must_use]
+    pub fn open_to_strangers(&self) -> Option<SocketAddr> {
+        let tcp = self.listen.iter().filter_map(|listen| match listen {
+            ListenAddress::Tcp(address) => Some(*address),
+            // Whoever may open the file is on this machine.
+            ListenAddress::Unix(_) => None,
+        });
+        tcp.filter(|_| self.agents.is_none())
+            .find(|address| !is_loopback(*address))
+    }
+
+    /// The operators' address, where other machines reach it: their tokens would cross the network in
+    /// clear text.
+    #[must_use]
+    pub fn clear_text_admin(&self) -> Option<SocketAddr> {
+        Some(self.admin).filter(|address| !is_loopback(*address))
+    }
+
     /// How many people may approve a held call: the reviewers and operators that are listed, and
     /// the operator token.
     #[must_use]
@@ -157,6 +176,17 @@ impl Process {
             .map(|(key, _)| key)
             .collect()
     }
+}
+
+/// What to do where a gate without `agents` would listen for other machines.
+pub const STRANGERS_HINT: &str = "list who may call under `agents` in burngate.yaml (`burngate keys NAME` makes a token), or listen on 127.0.0.1";
+
+/// What to do where operators would call over the network without TLS.
+pub const CLEAR_TEXT_HINT: &str =
+    "listen on 127.0.0.1, and reach it through an ssh tunnel or a proxy with TLS";
+
+fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
 }
 
 /// Lowers `file`; the defaults where there is none. Relative paths in it start at its own
@@ -239,7 +269,7 @@ fn process(document: &ProcessDocument, notes: &mut Notes<'_>) -> Process {
         None
     });
     let (agents, reviewers) = identities::lower(document, notes);
-    Process {
+    let process = Process {
         listen: listen.unwrap_or(defaults.listen),
         admin: admin.unwrap_or(defaults.admin),
         policies: path(&document.policies, "policies", notes).unwrap_or(defaults.policies),
@@ -259,6 +289,30 @@ fn process(document: &ProcessDocument, notes: &mut Notes<'_>) -> Process {
         ),
         emergency: emergency.unwrap_or(defaults.emergency),
         warnings: Diagnostics::default(),
+    };
+    exposed(document, &process, notes);
+    process
+}
+
+/// Says which addresses other machines reach, and should not.
+fn exposed(document: &ProcessDocument, process: &Process, notes: &mut Notes<'_>) {
+    if let (Some(address), Some(span)) = (process.open_to_strangers(), span_of(&document.listen))
+        && document.agents.is_absent()
+    {
+        notes
+            .error(
+                span,
+                format!("`listen`: other machines reach {address}, and without `agents` any caller may use every workflow"),
+            )
+            .hint(STRANGERS_HINT);
+    }
+    if let (Some(address), Some(span)) = (process.clear_text_admin(), span_of(&document.admin)) {
+        notes
+            .warning(
+                span,
+                format!("`admin`: other machines reach {address}, and tokens cross the network in clear text"),
+            )
+            .hint(CLEAR_TEXT_HINT);
     }
 }
 

@@ -34,3 +34,24 @@ fn s67_a_list_parameter_takes_one_value_and_more() {
             .refused(422, "wrong-arguments");
     });
 }
+
+#[test]
+fn s62_a_gate_for_other_machines_starts_only_with_agents() {
+    test(async {
+        let (_upstream, gate) = world("volume: 600/min", "subject: args.a").await;
+        let config = gate.home().join("open.yaml");
+        std::fs::write(&config, "listen: 0.0.0.0:0\n").unwrap();
+        let config = config.to_str().unwrap();
+        for arguments in [
+            &["run", "--listen", "0.0.0.0:0"][..],
+            &["run", "--config", config],
+            &["check", "--config", config],
+        ] {
+            let output = gate.cli(arguments);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(!output.status.success(), "{arguments:?}");
+            assert!(said.contains("without `agents`"), "{arguments:?}: {said}");
+            assert!(said.contains("hint: "), "{arguments:?}: {said}");
+        }
+    });
+}

@@ -18,8 +18,9 @@ fn the_process_has_the_contract_s_defaults() {
     );
     let digest = "ab".repeat(32);
     let process = process_of(&format!(
-        "listen: [127.0.0.1:0, 'unix:/run/burngate.sock', ':8080']\npolicies: policies/\nreviewers: [ {{ name: dana, role: reviewer, token_sha256: \"{digest}\" }}, {{ name: kim, role: viewer, token_sha256: {} }} ]\nbounds: {{ body: 2MiB }}\n",
-        "12".repeat(32)
+        "listen: [127.0.0.1:0, 'unix:/run/burngate.sock', ':8080']\npolicies: policies/\nreviewers: [ {{ name: dana, role: reviewer, token_sha256: \"{digest}\" }}, {{ name: kim, role: viewer, token_sha256: {} }} ]\nbounds: {{ body: 2MiB }}\nagents: [ {{ agent: a, workflows: [w], token_sha256: {} }} ]\n",
+        "12".repeat(32),
+        "34".repeat(32)
     ))
     .unwrap();
     assert_eq!(
@@ -64,6 +65,38 @@ fn the_process_s_mistakes() {
         .unwrap()
         .warnings;
     insta::assert_snapshot!(warned.to_string(), @"/etc/burngate/burngate.yaml:1:12: `telemetry` is accepted but not enforced by this version");
+}
+
+#[test]
+fn s62_only_listed_agents_may_call_from_other_machines() {
+    for address in [
+        "0.0.0.0:80",
+        "':80'",
+        "'[::]:80'",
+        "[127.0.0.1:80, '10.0.0.7:80']",
+    ] {
+        let refused = process_of(&format!("listen: {address}\n")).unwrap_err();
+        assert!(refused.contains("without `agents` any caller"), "{refused}");
+        let agents = format!(
+            "agents: [ {{ agent: a, workflows: [w], token_sha256: \"{}\" }} ]\n",
+            "ab".repeat(32)
+        );
+        process_of(&format!("listen: {address}\n{agents}")).unwrap();
+    }
+    for address in [
+        "127.0.0.2:80",
+        "localhost:80",
+        "'[::1]:80'",
+        "unix:/run/gate",
+    ] {
+        process_of(&format!("listen: {address}\n")).unwrap();
+    }
+    let warned = |admin: &str| {
+        let process = process_of(&format!("admin: {admin}\n")).unwrap();
+        process.warnings.to_string()
+    };
+    insta::assert_snapshot!(warned("0.0.0.0:9901"), @"/etc/burngate/burngate.yaml:1:8: `admin`: other machines reach 0.0.0.0:9901, and tokens cross the network in clear text");
+    assert_eq!(warned("127.0.0.1:9901"), "");
 }
 
 #[test]

@@ -82,3 +82,12 @@ fn s67_a_list_parameter_is_repeated_unless_it_says_otherwise() {
         Form::Pipes
     );
 }
+
+#[test]
+fn s69_an_upstream_or_fallback_that_is_the_gate_is_an_error() {
+    let api = "api: a\nupstream: http://localhost:9901/v1\ntools:\n  - { tool: t, match: GET /t, risk: read, fallback: 'http://127.0.0.1:8080' }\n";
+    insta::assert_snapshot!(lines(&[api, "workflow: w\nrisk: low\ntools: [a/t]\n"]), @"
+    0.yaml:2:11: `upstream`: `http://localhost:9901/v1` is the gate's own address: `admin` is 127.0.0.1:9901 [write where the tool API listens, or let the gate listen elsewhere: `admin` in burngate.yaml]
+    0.yaml:4:53: `fallback`: `http://127.0.0.1:8080` is the gate's own address: `listen` is 127.0.0.1:8080 [write where the tool API listens, or let the gate listen elsewhere: `listen` in burngate.yaml]
+    ");
+}
