@@ -25,7 +25,7 @@ pub const OPERATOR: &str = "operator";
 pub enum Role {
     /// Looks.
     Viewer,
-    /// Reports how runs turned out.
+    /// Reports how runs turned out, and takes back reports of their own.
     Reporter,
     /// Decides on held calls.
     Reviewer,
