@@ -71,10 +71,11 @@ pub fn starter(
         names.push("refund");
         api_text.push_str(REFUND);
     }
-    let tools: String = names
+    let tools: Vec<_> = names
         .iter()
         .map(|tool| format!("  - {api}/{tool}\n"))
         .collect();
+    let tools = tools.concat();
     files(&wanted, api_text, &tools)
 }
 
