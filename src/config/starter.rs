@@ -422,7 +422,7 @@ mod tests {
             assert!(
                 files[0].text.contains(
                     "which is in another file
-    arguments: {}
+    arguments: { type: [object, array, string, number, boolean, \"null\"] }
     parameters: []"
                 ),
                 "{}",

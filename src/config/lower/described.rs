@@ -13,7 +13,7 @@ use crate::config::source::setting::{At, Setting};
 use crate::config::source::tree;
 use crate::gate::nearest::{did_you_mean, nearest};
 use crate::gate::policy::schema::parameter::{Form, Within};
-use crate::gate::policy::{Parameter, Pattern, Protocol, Schema, Upstream};
+use crate::gate::policy::{BodyKind, Parameter, Pattern, Protocol, Schema, Upstream};
 
 /// The most parameters that a tool describes.
 pub(super) const MAX_PARAMETERS: usize = 200;
@@ -247,6 +247,7 @@ pub(super) fn calls(
             filled_arguments
         } else {
             schema(&entry.arguments, "arguments", files, notes)
+                .map(|schema| of_object(schema, entry.body.value().copied().unwrap_or_default()))
         },
         parameters: if entry.parameters.is_absent() {
             filled_parameters
@@ -254,6 +255,23 @@ pub(super) fn calls(
             parameters(entry, pattern, files, notes)
         },
     }
+}
+
+/// Arguments are an object unless the schema says otherwise: `required` and `properties` alone would
+/// let through a list, `null` and no body at all. A text is never an object.
+fn of_object(schema: Schema, body: BodyKind) -> Schema {
+    let root = schema.source();
+    if body == BodyKind::Text
+        || root.get("type").is_some()
+        || keywords::names_another_type(root, root)
+    {
+        return schema;
+    }
+    let mut source = root.clone();
+    if let Some(members) = source.as_object_mut() {
+        members.insert("type".to_owned(), "object".into());
+    }
+    Schema::compile(source).unwrap_or(schema)
 }
 
 fn parameters(

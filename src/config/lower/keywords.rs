@@ -232,6 +232,24 @@ pub(super) fn has_type(root: &Value, schema: &Value) -> bool {
         })
 }
 
+/// May something else than an object fit `schema`, which compiles, because one of its parts that judge
+/// the value itself says so?
+pub(super) fn names_another_type(root: &Value, schema: &Value) -> bool {
+    let own = match schema.get("type") {
+        Some(Value::String(name)) => name != "object",
+        Some(_) => true,
+        None => schema.get("enum").is_some() || schema.get("const").is_some(),
+    };
+    own || target(root, schema).is_some_and(|target| names_another_type(root, target))
+        || ["allOf", "anyOf", "oneOf"].into_iter().any(|keyword| {
+            let parts = schema.get(keyword).and_then(Value::as_array);
+            parts
+                .into_iter()
+                .flatten()
+                .any(|part| names_another_type(root, part))
+        })
+}
+
 /// May the value be a list by `schema`'s own `type`, or by that of a schema that it refers to?
 pub(super) fn takes_list(root: &Value, schema: &Value) -> bool {
     match schema.get("type") {

@@ -131,7 +131,10 @@ fn tool(
             comment_text(&fault.pointer),
             comment_text(&fault.message)
         );
-        let _ = writeln!(text, "    arguments: {{}}");
+        // Whatever the call is: nothing is known of it.
+        text.push_str(
+            "    arguments: { type: [object, array, string, number, boolean, \"null\"] }\n",
+        );
         let _ = writeln!(text, "    parameters: []");
     }
     text.push('\n');

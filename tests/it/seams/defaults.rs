@@ -1,5 +1,7 @@
 //! What a policy means where it leaves something out.
 
+use serde_json::json;
+
 use crate::harness::{ScriptedUpstream, TestGate, test};
 
 /// A gate whose api `pay` has the tool `list` (a read) and the tool `pay`, with these keys.
@@ -17,6 +19,23 @@ async fn world(list: &str, pay: &str) -> (ScriptedUpstream, TestGate) {
         )
         .start();
     (upstream, gate)
+}
+
+#[test]
+fn s63_arguments_without_a_type_are_an_object() {
+    test(async {
+        let pay = "arguments: { properties: { a: { type: string } } }";
+        let (upstream, gate) = world("volume: 600/min", pay).await;
+        let agent = gate.agent();
+        for body in [Some(json!([1, 2])), Some(json!(null)), None] {
+            agent
+                .call("POST", "/pay/pay", body.as_ref())
+                .await
+                .refused(422, "wrong-arguments");
+        }
+        assert_eq!(upstream.bytes(), 0);
+        agent.post("/pay/pay", &json!({ "a": "x" })).await.passed();
+    });
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What policies mean where they leave something out, and slips that would do nothing.
 
 use super::*;
+use crate::gate::json::Json;
 use crate::gate::policy::Tool;
 use crate::gate::policy::schema::parameter::Form;
 
@@ -90,4 +91,40 @@ fn s69_an_upstream_or_fallback_that_is_the_gate_is_an_error() {
     0.yaml:2:11: `upstream`: `http://localhost:9901/v1` is the gate's own address: `admin` is 127.0.0.1:9901 [write where the tool API listens, or let the gate listen elsewhere: `admin` in burngate.yaml]
     0.yaml:4:53: `fallback`: `http://127.0.0.1:8080` is the gate's own address: `listen` is 127.0.0.1:8080 [write where the tool API listens, or let the gate listen elsewhere: `listen` in burngate.yaml]
     ");
+}
+
+#[test]
+fn s63_arguments_are_an_object_unless_the_schema_says_otherwise() {
+    let object = || Json::Object(vec![("a".into(), Json::String("x".into()))]);
+    let list = || Json::Array(vec![Json::Number("1"), Json::Number("2")]);
+    let takes = |keys: &str, args: &Json<'_>| {
+        let tool = lowered(keys);
+        let schema = tool.arguments.as_ref().unwrap();
+        schema.violations(Some(args)).is_empty()
+    };
+    for schema in [
+        "{}",
+        "{ properties: { a: { type: string } } }",
+        "{ anyOf: [{ required: [a] }, { required: [b] }, { type: object }] }",
+        "{ $ref: '#/$defs/o', $defs: { o: { required: [a] } } }",
+    ] {
+        let keys = format!("arguments: {schema}");
+        assert!(takes(&keys, &object()), "{schema}");
+        for other in [list(), Json::Null, Json::Number("5")] {
+            assert!(!takes(&keys, &other), "{schema} {other:?}");
+        }
+        let tool = lowered(&keys);
+        let none = tool.arguments.as_ref().unwrap().violations(None);
+        assert_eq!(none[0].detail, "a JSON object is required", "{schema}");
+    }
+    for (schema, other) in [
+        ("{ type: array }", list()),
+        ("{ type: [object, 'null'] }", Json::Null),
+        ("{ oneOf: [{ type: array }, { type: object }] }", list()),
+        ("{ enum: [5] }", Json::Number("5")),
+    ] {
+        assert!(takes(&format!("arguments: {schema}"), &other), "{schema}");
+    }
+    let text = Json::String("x".into());
+    assert!(takes("body: text\narguments: { maxLength: 9 }", &text));
 }
