@@ -274,3 +274,26 @@ impl Approval {
         u32::try_from(people.len()).unwrap_or(u32::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stage_is_shown_as_it_is_stored() {
+        let (at, call) = (Time::default(), CallId::from_bits(1));
+        for stage in [
+            Stage::Pending,
+            Stage::Approved { until: at },
+            Stage::Used { at, call },
+            Stage::Denied { at, wrong: true },
+            Stage::Expired { at },
+            Stage::Withdrawn { at },
+        ] {
+            assert_eq!(
+                serde_json::to_value(stage).unwrap()["state"],
+                stage.as_str()
+            );
+        }
+    }
+}

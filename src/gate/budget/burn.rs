@@ -247,4 +247,29 @@ mod tests {
         assert_eq!(in_force(7), [true, true, false, false]);
         assert_eq!(in_force(1), [false, false, false, false]);
     }
+
+    #[test]
+    fn a_rate_is_found_by_the_name_of_its_look_back() {
+        let mut counts = Counts::default();
+        counts[2] = Count {
+            runs: 10_000,
+            unacceptable: 200,
+        };
+        let rates = burn(980_000, 7).rates(&counts);
+        let named = [
+            ("5m", Some(0)),
+            ("30m", Some(0)),
+            ("1h", Some(10_000)),
+            ("2h", None),
+            ("6h", Some(0)),
+            ("1d", None),
+            ("3d", None),
+        ];
+        assert_eq!(rates.iter().collect::<Vec<_>>(), named);
+        assert_eq!(
+            named.map(|(name, _)| rates.get(name)),
+            named.map(|(_, rate)| rate)
+        );
+        assert_eq!(rates.get("7d"), None);
+    }
 }

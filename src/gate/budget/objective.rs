@@ -228,4 +228,12 @@ mod tests {
         assert_eq!(allowed.remaining(1).ten_thousandths(), 6_666);
         assert_eq!(allowed.remaining(4).ten_thousandths(), -3_334);
     }
+
+    #[test]
+    fn what_remains_of_two_budgets_is_compared_as_a_share() {
+        let [two, four] = [100, 200].map(|runs| objective(980_000, runs, true).allowed(runs));
+        assert_eq!(two.remaining(1), four.remaining(2));
+        assert!(two.remaining(1) < four.remaining(1));
+        assert!(four.remaining(3) < two.remaining(1));
+    }
 }

@@ -57,3 +57,15 @@ pub enum Recovery {
     /// Only after a person put a cause on record.
     Cause,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_posture_is_shown_as_it_is_stored() {
+        for posture in Posture::ALL {
+            assert_eq!(serde_json::to_value(posture).unwrap(), posture.as_str());
+        }
+    }
+}

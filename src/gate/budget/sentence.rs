@@ -85,7 +85,12 @@ pub fn decimal(ten_thousandths: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
     use super::*;
+    use crate::gate::budget::objective::Objective;
+    use crate::gate::time::days;
 
     #[test]
     fn numbers_read_as_people_write_them() {
@@ -97,5 +102,34 @@ mod tests {
             [9_600, 10_000, -3_334, 0, 6_666].map(decimal),
             ["0.96", "1", "-0.3334", "0", "0.6666"]
         );
+    }
+
+    #[test]
+    fn the_budget_that_is_worse_off_is_the_one_told() {
+        let objective = Objective {
+            target_ppm: 980_000,
+            window: days(30),
+            expected_runs: 100,
+            expected_written: true,
+            unacceptable: BTreeSet::new(),
+            critical: BTreeSet::new(),
+            evidence: Arc::default(),
+        };
+        let told = |all, high| {
+            let balance = |runs, unacceptable, allowed| Balance {
+                runs,
+                unacceptable,
+                allowed,
+            };
+            spent(
+                &balance(100, all, objective.allowed(100)),
+                &balance(10, high, objective.allowed_high(10)),
+            )
+        };
+        let of_all = "1 of 100 runs was unacceptable; 2 are allowed";
+        let of_high = "2 of 10 runs with a high-risk call were unacceptable; 3 are allowed";
+        assert_eq!(told(1, 0), of_all);
+        assert_eq!(told(1, 1), of_all);
+        assert_eq!(told(1, 2), of_high);
     }
 }
