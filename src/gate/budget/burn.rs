@@ -272,4 +272,15 @@ mod tests {
         );
         assert_eq!(rates.get("7d"), None);
     }
+
+    #[test]
+    fn no_pair_fires_once_its_short_look_back_is_empty() {
+        let (burn, pair) = (burn(980_000, 30), PAIRS[0]);
+        let failed = Count {
+            runs: 10,
+            unacceptable: 10,
+        };
+        assert!(burn.fires(pair, &counts(failed, failed, pair)));
+        assert!(!burn.fires(pair, &counts(failed, Count::default(), pair)));
+    }
 }
