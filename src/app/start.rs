@@ -29,6 +29,7 @@ use crate::gate::event::Event;
 use crate::gate::name::{LevelName, PersonName};
 use crate::gate::policy::PolicySet;
 use crate::gate::state::State;
+use crate::gate::time::Time;
 use crate::journal::port::Journal;
 use crate::ledger::people::outcome::WorkflowScope;
 use crate::ledger::{Capacity, Ledger};
@@ -41,7 +42,7 @@ use crate::proxy::traces::Traces;
 use crate::proxy::worker::{AcceptOptions, Local};
 use crate::proxy::worker_state::{ProcessState, WorkerState};
 use crate::proxy::{accept, tls};
-use crate::store::{OpenError, Store};
+use crate::store::{OpenError, Opened, Store};
 use crate::telemetry::metrics::Metrics;
 use crate::wire::credentials::FingerprintKey;
 use crate::wire::framing::HeadLimits;
@@ -95,15 +96,9 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
         accept_loss,
     } = options;
     refuse_strangers(&process, configured.at_start())?;
-    let floor = GateClock::starting_at(crate::gate::time::Time::default());
+    let floor = GateClock::starting_at(Time::default());
     let policies = load(&process.policies, &process, &floor)?;
-    let opened = Store::open(&store::Options {
-        dir: process.data.clone(),
-        existing,
-        accept_loss,
-        now: floor.now(),
-    })
-    .map_err(|error| cannot_open(error, &process.data))?;
+    let opened = open_store(&process.data, existing, accept_loss, floor.now())?;
     let (operator_token, _) = token::read_or_make(&process.data)?;
     let clock: Arc<GateClock> = Arc::new(GateClock::starting_at(opened.state.now()));
     let fingerprints = opened.fingerprints.clone();
@@ -188,6 +183,18 @@ pub async fn start(options: StartOptions) -> anyhow::Result<Gate> {
         tasks,
         patience: process.drain,
     })
+}
+
+/// Opens the ledger in `data`.
+fn open_store(data: &Path, existing: bool, accept_loss: bool, now: Time) -> anyhow::Result<Opened> {
+    let dir = data.to_path_buf();
+    let options = store::Options {
+        dir,
+        existing,
+        accept_loss,
+        now,
+    };
+    Store::open(&options).map_err(|error| cannot_open(error, data))
 }
 
 /// Judges the addresses once more, since the command line may have changed what the file says.

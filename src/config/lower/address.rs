@@ -57,20 +57,15 @@ fn own_address(upstream: &Upstream, process: &Process) -> Option<(&'static str, 
 fn reaches(host: &str, port: u16, own: SocketAddr) -> bool {
     let own_ip = own.ip().to_canonical();
     let any_loopback = own_ip.is_unspecified();
-    let is_reached = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
-        Ok(ip) => {
-            let ip = ip.to_canonical();
-            // To connect to the unspecified address is to connect to this machine.
-            let is_local = ip.is_loopback() || ip.is_unspecified();
-            ip == own_ip
-                || (any_loopback && is_local)
-                || (ip.is_unspecified() && own_ip.is_loopback())
-        }
-        Err(_) => {
-            let name = host.trim_end_matches('.');
-            let is_local = name == "localhost" || name.ends_with(".localhost");
-            is_local && (any_loopback || own_ip.is_loopback())
-        }
+    let is_reached = if let Ok(ip) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        let ip = ip.to_canonical();
+        // To connect to the unspecified address is to connect to this machine.
+        let is_local = ip.is_loopback() || ip.is_unspecified();
+        ip == own_ip || (any_loopback && is_local) || (ip.is_unspecified() && own_ip.is_loopback())
+    } else {
+        let name = host.trim_end_matches('.');
+        let is_local = name == "localhost" || name.ends_with(".localhost");
+        is_local && (any_loopback || own_ip.is_loopback())
     };
     port == own.port() && is_reached
 }
