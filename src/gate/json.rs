@@ -75,6 +75,14 @@ fn significant_digits(digits: impl Iterator<Item = u8>) -> usize {
     count - trailing_zeros
 }
 
+/// A name as a reader takes it that ignores case (Go's does). Up and down again: the Kelvin sign and
+/// the long s become `k` and `s` only this way.
+pub fn fold_case(name: &str) -> impl Iterator<Item = char> {
+    name.chars()
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::Malformed;
-use crate::gate::json::Json;
+use crate::gate::json::{Json, fold_case};
 
 pub use value::to_value;
 
@@ -426,14 +426,10 @@ pub fn has_case_twins(json: &Json<'_>) -> bool {
     let Json::Object(members) = json else {
         return false;
     };
-    // Up and down again: the Kelvin sign and the long s become `k` and `s` only this way.
-    let fold = |name: &str| {
-        name.chars()
-            .flat_map(char::to_uppercase)
-            .flat_map(char::to_lowercase)
-            .collect::<String>()
-    };
-    let mut names: Vec<String> = members.iter().map(|(name, _)| fold(name)).collect();
+    let mut names: Vec<String> = members
+        .iter()
+        .map(|(name, _)| fold_case(name).collect())
+        .collect();
     names.sort_unstable();
     names.windows(2).any(|pair| pair[0] == pair[1])
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::gate::json::Json;
+use crate::gate::json::{Json, fold_case};
 
 /// The named members of one object, and those below them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -69,7 +69,7 @@ impl NamedMembers {
     pub fn twin(&self, value: &Json<'_>) -> Option<&str> {
         match value {
             Json::Object(members) => self.named.iter().find_map(|(name, below)| {
-                let is_twin = |other: &str| other != name && other.eq_ignore_ascii_case(name);
+                let is_twin = |other: &str| other != name && fold_case(other).eq(fold_case(name));
                 if members.iter().any(|(other, _)| is_twin(other)) {
                     return Some(name.as_str());
                 }
@@ -114,10 +114,13 @@ mod tests {
         let mut members = NamedMembers::default();
         assert!(members.is_empty());
         members.add_path(&["amount".to_owned()]);
+        members.add_path(&["risk".to_owned()]);
         members.add_path(&["to".to_owned(), "iban".to_owned()]);
         for (text, found) in [
             (r#"{"amount":1,"Amount":9999}"#, Some("amount")),
             (r#"{"AMOUNT":9999}"#, Some("amount")),
+            ("{\"ris\u{212a}\":1}", Some("risk")),
+            ("{\"ri\u{17f}k\":1}", Some("risk")),
             (r#"{"to":{"iban":"a","IBAN":"b"}}"#, Some("iban")),
             (r#"{"to":{"iban":"a"},"note":1,"Note":2}"#, None),
             (r#"{"amount":1,"amounts":2}"#, None),
