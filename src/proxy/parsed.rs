@@ -61,8 +61,7 @@ impl<'m> ParsedCall<'m> {
                     Err(why) => return Err(why.into()),
                 }
             }
-            RequestBody::Unread(_) => unshown = body::check(kind, &message.headers).err(),
-            RequestBody::None | RequestBody::Read(..) => {}
+            RequestBody::None | RequestBody::Read(..) | RequestBody::Unread(_) => {}
         }
         if let (Some(tool), Some(args)) = (tool, &args) {
             check_named(tool, args)?;

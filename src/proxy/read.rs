@@ -95,7 +95,7 @@ pub fn read(
         Some((Arc::clone(tool), matched))
     };
     let (tool, captures) = api.tools.iter().find_map(matched).unzip();
-    check_twofold(&parts, &rest, api, tool.as_deref())?;
+    check_unambiguous(&parts, &rest, api, tool.as_deref())?;
     let target = OutgoingTarget::new(&api.upstream.base, &rest, &captures.unwrap_or_default())
         .ok_or_else(|| ProblemReply::unreachable("its address is not one"))?;
     drop(segments);
@@ -123,7 +123,7 @@ pub fn read(
 
 /// Refuses what some upstream could read as another request than the one that is judged, where the
 /// API does not say otherwise.
-fn check_twofold(
+fn check_unambiguous(
     head: &Parts,
     target: &CanonicalTarget<'_>,
     api: &Api,

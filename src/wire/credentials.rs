@@ -43,7 +43,7 @@ impl FingerprintKey {
         for name in own.iter().chain(more) {
             for value in headers.get_all(name) {
                 any = true;
-                for part in [name.as_str().as_bytes(), &lasting(value.as_bytes())] {
+                for part in [name.as_str().as_bytes(), &stable_part(value.as_bytes())] {
                     mac.update(&(part.len() as u64).to_be_bytes());
                     mac.update(part);
                 }
@@ -54,15 +54,15 @@ impl FingerprintKey {
 }
 
 /// What of a credential stays the same when its holder renews it.
-fn lasting(value: &[u8]) -> Vec<u8> {
+fn stable_part(value: &[u8]) -> Vec<u8> {
     let text = std::str::from_utf8(value).ok();
     let scheme = text.and_then(|text| text.split_once(' '));
-    let lasting = match scheme {
+    let stable = match scheme {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("AWS4-HMAC-SHA256") => access_key(rest),
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer") => holder(token.trim()),
         _ => None,
     };
-    lasting.unwrap_or_else(|| value.to_vec())
+    stable.unwrap_or_else(|| value.to_vec())
 }
 
 /// The access key id of a signature of AWS, version 4:
